@@ -1,0 +1,4 @@
+@NullMarked
+package io.otaflux;
+
+import org.jspecify.annotations.NullMarked;

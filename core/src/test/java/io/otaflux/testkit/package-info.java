@@ -1,0 +1,4 @@
+@NullMarked
+package io.otaflux.testkit;
+
+import org.jspecify.annotations.NullMarked;
