@@ -8,6 +8,7 @@ import io.netty.handler.codec.http.HttpStatusClass;
 import io.netty.handler.codec.http.LastHttpContent;
 import io.netty.handler.timeout.ReadTimeoutException;
 import io.netty.util.ReferenceCountUtil;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -22,13 +23,17 @@ import org.jspecify.annotations.Nullable;
  *       take a slow disk for a silent server.
  *   <li>Informational answers are passed over. Reactor Netty takes 102, 103 and 104 for the answer itself, and the true
  *       answer would then be taken for that of the next request.
+ *   <li>What a server sends beyond an answer ends the connection. Where it is only seen when the next answer cannot be
+ *       read, that is a broken connection, not a broken answer.
  * </ul>
  */
 final class AnswerGuard extends ChannelDuplexHandler {
 
     private final Duration patience;
     private @Nullable Future<?> timer;
+    private boolean asked;
     private boolean informational;
+    private boolean reused;
 
     AnswerGuard(Duration patience) {
         this.patience = patience;
@@ -37,6 +42,7 @@ final class AnswerGuard extends ChannelDuplexHandler {
     @Override
     public void write(ChannelHandlerContext context, Object message, ChannelPromise promise) throws Exception {
         if (message instanceof LastHttpContent) {
+            asked = true;
             stopTimer();
             timer = context.executor().schedule(() -> giveUp(context), patience.toNanos(), TimeUnit.NANOSECONDS);
         }
@@ -45,21 +51,39 @@ final class AnswerGuard extends ChannelDuplexHandler {
 
     @Override
     public void channelRead(ChannelHandlerContext context, Object message) {
-        if (message instanceof HttpResponse response && response.decoderResult().isSuccess()) {
-            int status = response.status().code();
-            informational = HttpStatusClass.INFORMATIONAL.contains(status) && status != 101;
-        }
-        if (!informational) {
-            stopTimer();
-            context.fireChannelRead(message);
+        boolean last = message instanceof LastHttpContent;
+        if (!asked) {
+            ReferenceCountUtil.release(message);
+            close(context);
             return;
         }
-        boolean last = message instanceof LastHttpContent;
-        ReferenceCountUtil.release(message);
-        if (last) {
-            informational = false;
-            context.read();
+        if (message instanceof HttpResponse response) {
+            boolean garbled = response.decoderResult().isFailure();
+            if (garbled && reused) {
+                ReferenceCountUtil.release(message);
+                stopTimer();
+                context.fireExceptionCaught(new IOException("the remains of an earlier answer"));
+                close(context);
+                return;
+            }
+            int status = response.status().code();
+            informational = !garbled && HttpStatusClass.INFORMATIONAL.contains(status) && status != 101;
         }
+        if (informational) {
+            ReferenceCountUtil.release(message);
+            if (last) {
+                informational = false;
+                context.read();
+            }
+            return;
+        }
+        stopTimer();
+        if (last) {
+            // Before the message is passed on: the connection may carry the next request when that returns.
+            asked = false;
+            reused = true;
+        }
+        context.fireChannelRead(message);
     }
 
     @Override
@@ -73,10 +97,14 @@ final class AnswerGuard extends ChannelDuplexHandler {
         stopTimer();
     }
 
-    @SuppressWarnings("FutureReturnValueIgnored") // Nobody is left to be told how the closing went.
     private void giveUp(ChannelHandlerContext context) {
         timer = null;
         context.fireExceptionCaught(ReadTimeoutException.INSTANCE);
+        close(context);
+    }
+
+    @SuppressWarnings("FutureReturnValueIgnored") // Nobody is left to be told how the closing went.
+    private static void close(ChannelHandlerContext context) {
         context.close();
     }
 

@@ -43,6 +43,13 @@ final class ScriptedServer implements AutoCloseable {
         daemon(this::accept);
     }
 
+    /** Adds to the script. */
+    void then(Answer answer) {
+        synchronized (script) {
+            script.add(answer);
+        }
+    }
+
     /** What happens after a request's head has been read. */
     interface Answer {
 
