@@ -9,6 +9,8 @@ import io.netty.handler.codec.http.HttpHeaderValues;
 import io.netty.handler.codec.http.HttpHeaders;
 import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslContextBuilder;
+import io.netty.resolver.AddressResolverGroup;
+import io.netty.resolver.NoopAddressResolverGroup;
 import io.otaflux.ArtifactSource;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
@@ -91,6 +93,7 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .pendingAcquireMaxCount(-1)
                 .pendingAcquireTimeout(Duration.ZERO)
                 .maxIdleTime(MAX_IDLE)
+                .evictInBackground(MAX_IDLE)
                 .build();
         client = client(builder);
     }
@@ -110,6 +113,8 @@ public final class HttpArtifactSource implements ArtifactSource {
         Duration firstByteTimeout = builder.firstByteTimeout;
         int connectMillis = Math.toIntExact(builder.connectTimeout.toMillis());
         HttpClient configured = HttpClient.create(connections)
+                // Before runOn: where it finds no resolver it makes one and keeps it in a static map for ever.
+                .resolver(NoopAddressResolverGroup.INSTANCE)
                 .runOn(loops, true)
                 .disableRetry(true)
                 .httpResponseDecoder(spec -> spec.maxChunkSize(Integer.MAX_VALUE))
@@ -124,7 +129,7 @@ public final class HttpArtifactSource implements ArtifactSource {
                         .addAfter(NettyPipeline.HttpCodec, "otaflux.answer", new AnswerGuard(firstByteTimeout)));
         Proxy proxy = builder.proxy;
         return proxy == null
-                ? configured.resolver(spec -> spec.runOn(loops))
+                ? configured.resolver(spec -> spec.runOn(loops, true))
                 : configured.proxyWhen((config, spec) -> Mono.fromSupplier(() -> proxy.configure(spec, connectMillis))
                         // Looks up the proxy's address, which blocks.
                         .subscribeOn(Schedulers.boundedElastic()));
@@ -150,6 +155,10 @@ public final class HttpArtifactSource implements ArtifactSource {
         return Mono.defer(() -> {
             closed = true;
             Mono<Void> loopsClosed = ownLoops ? loops.disposeLater(Duration.ZERO, CLOSE_PATIENCE) : Mono.empty();
+            AddressResolverGroup<?> resolver = client.configuration().resolver();
+            if (resolver != null && resolver != NoopAddressResolverGroup.INSTANCE) {
+                resolver.close();
+            }
             return connections.disposeLater().then(loopsClosed);
         });
     }
