@@ -2,6 +2,7 @@ package io.otaflux;
 
 import java.time.Duration;
 import java.util.concurrent.ThreadLocalRandom;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How a transfer that broke off is tried again: after a random time between zero and a bound that doubles from
@@ -40,5 +41,14 @@ public record Backoff(Duration first, Duration max, int attempts) {
     public Duration delay(int retry) {
         long bound = Math.min(max.toMillis(), first.toMillis() << Math.min(30, Math.max(0, retry - 1)));
         return Duration.ofMillis(ThreadLocalRandom.current().nextLong(Math.max(1, bound) + 1));
+    }
+
+    /** The wait before try number {@code retry}: random, but not shorter than the source asked for, up to {@code max}. */
+    Duration pause(int retry, @Nullable Duration asked) {
+        Duration delay = delay(retry);
+        if (asked == null || asked.compareTo(delay) <= 0) {
+            return delay;
+        }
+        return asked.compareTo(max) > 0 ? max : asked;
     }
 }

@@ -13,6 +13,7 @@ public abstract sealed class OtaException extends RuntimeException
                 DeadlineException,
                 DigestMismatchException,
                 InstallException,
+                JournaledException,
                 LengthMismatchException,
                 RefusedException,
                 SourceException,

@@ -55,6 +55,14 @@ public interface UpgradeChannel {
         return Mono.empty();
     }
 
+    /**
+     * Tells whether this platform's protocol knows no digest better than MD5 or SHA-1, so that upgrades which have only
+     * such a one are to be accepted. Defaults to false; {@link OtaClient.Builder#acceptWeakDigests} decides otherwise.
+     */
+    default boolean sendsWeakDigests() {
+        return false;
+    }
+
     /** A conversation with nobody: no trigger ever comes and reports go nowhere. For upgrades that are started by hand. */
     static UpgradeChannel none(DeviceId device) {
         return new UpgradeChannel() {
