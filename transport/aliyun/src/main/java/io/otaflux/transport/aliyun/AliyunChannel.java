@@ -61,6 +61,12 @@ final class AliyunChannel implements UpgradeChannel {
         });
     }
 
+    /** MD5 is what this platform uses unless it is told otherwise. */
+    @Override
+    public boolean sendsWeakDigests() {
+        return true;
+    }
+
     private void checkDevice(DeviceId other) {
         if (!other.equals(device)) {
             throw new IllegalArgumentException("device: " + other + " (expected: " + device + ")");

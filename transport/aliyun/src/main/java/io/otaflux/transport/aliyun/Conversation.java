@@ -393,7 +393,7 @@ final class Conversation {
             root = Messages.read(message.payload());
         } catch (MalformedMessage e) {
             ChannelException cause = new ChannelException(
-                    Reason.MALFORMED_TRIGGER, "Answer to " + settings.device() + ": " + e.getMessage(), null);
+                    Reason.MALFORMED_TRIGGER, "Answer to " + settings.device() + ": " + e.why(), null);
             take(new Push.Skipped(null, cause), message);
             return;
         }

@@ -41,7 +41,7 @@ final class PushReader {
         try {
             return read(device, Messages.read(payload).path("data"), UpgradeTrigger.DEFAULT_MODULE);
         } catch (MalformedMessage e) {
-            return new Push.Skipped(null, malformed(device, e.getMessage()));
+            return new Push.Skipped(null, malformed(device, e.why()));
         }
     }
 
@@ -65,7 +65,10 @@ final class PushReader {
                 throw new MalformedMessage("module: not a name");
             }
             return read(device, module, data);
-        } catch (MalformedMessage | IllegalArgumentException e) {
+        } catch (MalformedMessage e) {
+            return new Push.Skipped(module, malformed(device, e.why()));
+        } catch (IllegalArgumentException e) {
+            // What core refuses: a digest of the wrong length, a name that is none. It quotes names only.
             return new Push.Skipped(module, malformed(device, String.valueOf(e.getMessage())));
         }
     }
