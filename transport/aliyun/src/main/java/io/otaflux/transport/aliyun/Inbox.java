@@ -45,7 +45,7 @@ final class Inbox {
     }
 
     Flux<Delivery> deliveries() {
-        return Flux.push(
+        return Flux.create(
                 sink -> {
                     sink.onRequest(n -> lane.schedule(this::emit));
                     sink.onDispose(() -> lane.schedule(() -> unsubscribe(sink)));
