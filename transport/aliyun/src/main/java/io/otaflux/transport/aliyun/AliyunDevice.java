@@ -136,7 +136,7 @@ public final class AliyunDevice {
         private @Nullable String clientId;
         private SignMethod signMethod = SignMethod.HMAC_SHA256;
         private Duration keepAlive = Duration.ofMinutes(5);
-        private Duration connectTimeout = Duration.ofSeconds(10);
+        private Duration timeout = Duration.ofSeconds(10);
         private @Nullable Duration networkTimeout;
         private Duration firstWait = Backoff.DEFAULT.first();
         private Duration longestWait = Backoff.DEFAULT.max();
@@ -215,9 +215,13 @@ public final class AliyunDevice {
             return this;
         }
 
-        /** How long each of TCP, TLS and MQTT may take in one attempt to connect. Defaults to 10 seconds. */
-        public Builder connectTimeout(Duration connectTimeout) {
-            this.connectTimeout = connectTimeout;
+        /**
+         * How long the platform may take to answer: each of TCP, TLS and MQTT to connect, the broker to acknowledge a
+         * report (then the connection counts as dead), the platform to say what is pending (then nothing is). Defaults to
+         * 10 seconds.
+         */
+        public Builder timeout(Duration timeout) {
+            this.timeout = timeout;
             return this;
         }
 
@@ -259,7 +263,7 @@ public final class AliyunDevice {
                 throw new IllegalArgumentException(
                         "keep alive: " + keepAlive + " (expected: " + MIN_KEEP_ALIVE + " to " + MAX_KEEP_ALIVE + ")");
             }
-            checkPositive("connect timeout", connectTimeout);
+            checkPositive("timeout", timeout);
             if (networkTimeout != null) {
                 checkPositive("network timeout", networkTimeout);
             }
@@ -268,7 +272,7 @@ public final class AliyunDevice {
                     endpoint(productKey),
                     Login.of(device, deviceSecret, id, signMethod, tls),
                     keepAlive,
-                    connectTimeout,
+                    timeout,
                     networkTimeout,
                     new Backoff(firstWait, longestWait, 0)));
         }

@@ -43,9 +43,6 @@ import reactor.util.retry.Retry;
  */
 final class Conversation {
 
-    /** How long an acknowledgement or an answer may take before the connection counts as broken, or the question as lost. */
-    static final Duration ANSWER = Duration.ofSeconds(15);
-
     private static final Logger log = Loggers.getLogger(Conversation.class);
 
     private static final int REFUSALS = 10;
@@ -136,10 +133,13 @@ final class Conversation {
 
     /** The pending upgrade, or empty where nothing is pending or nobody answers. */
     Mono<UpgradeTrigger> pending(String module) {
-        return connected().then(ask(module)).timeout(ANSWER, Mono.empty()).flatMap(answer -> {
-            answer.message.acknowledge();
-            return answer.push instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty();
-        });
+        return connected()
+                .then(ask(module))
+                .timeout(settings.timeout(), Mono.empty())
+                .flatMap(answer -> {
+                    answer.message.acknowledge();
+                    return answer.push instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty();
+                });
     }
 
     Mono<Void> close() {
@@ -200,7 +200,7 @@ final class Conversation {
                         present.lost(),
                         present.opened()
                                 .then(present.subscribe(topics.upgrade(), topics.queryReply())
-                                        .timeout(ANSWER))
+                                        .timeout(settings.timeout()))
                                 .publishOn(lane)
                                 .doOnSuccess(done -> online(present))
                                 .then(Mono.<Void>never()))
@@ -265,15 +265,13 @@ final class Conversation {
     }
 
     private void stopped() {
-        if (stopped.tryEmitEmpty().isFailure()) {
-            return;
-        }
         running = false;
         connection = null;
         giveUp(new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null));
         inbox.complete();
         emit(new DeviceEvent.Closed());
         events.tryEmitComplete();
+        stopped.tryEmitEmpty();
     }
 
     private void giveUp(Throwable cause) {
@@ -297,7 +295,7 @@ final class Conversation {
         }
         sending = true;
         present.publish(message.topic(), message.payload(nextId()))
-                .timeout(ANSWER)
+                .timeout(settings.timeout())
                 .publishOn(lane)
                 .subscribe(never -> {}, failure -> unsent(present, failure), () -> sent(present, message));
     }
@@ -323,7 +321,7 @@ final class Conversation {
     /** A push may have gone out while the device was away, or the platform may wait to be asked: once per connection. */
     private void askForWhatWasMissed(String module) {
         ask(module)
-                .timeout(ANSWER, Mono.empty())
+                .timeout(settings.timeout(), Mono.empty())
                 .publishOn(lane)
                 .subscribe(
                         answer -> take(answer.push, answer.message),

@@ -72,7 +72,7 @@ final class MqttConnection {
             Settings settings, InetSocketAddress address, Consumer<Inbound> messages, Scheduler lane) {
         Login login = settings.login();
         Endpoint endpoint = settings.endpoint();
-        int timeout = (int) settings.connectTimeout().toMillis();
+        int timeout = (int) settings.timeout().toMillis();
         var transport = MqttClient.builder()
                 .useMqttVersion3()
                 .identifier(login.clientIdentifier())

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * What {@link AliyunDevice.Builder} made of what it was told.
  *
- * @param connectTimeout how long each of TCP, TLS and MQTT may take to connect
+ * @param timeout how long the platform may take for anything that it has to answer
  * @param networkTimeout how long {@link AliyunDevice#connect()} waits; null for ever
  * @param backoff the bounds of the waits between attempts; its number of attempts means nothing here
  */
@@ -17,6 +17,6 @@ record Settings(
         Endpoint endpoint,
         Login login,
         Duration keepAlive,
-        Duration connectTimeout,
+        Duration timeout,
         @Nullable Duration networkTimeout,
         Backoff backoff) {}

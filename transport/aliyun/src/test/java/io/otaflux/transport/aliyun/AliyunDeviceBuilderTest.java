@@ -87,7 +87,7 @@ class AliyunDeviceBuilderTest {
     void otherValuesAreChecked(@TempDir Path directory) throws Exception {
         Path nothing = Files.writeString(directory.resolve("nothing.pem"), "");
         assertRefused(builder -> builder.region("x").port(65536), "port");
-        assertRefused(builder -> builder.region("x").connectTimeout(Duration.ZERO), "connect timeout");
+        assertRefused(builder -> builder.region("x").timeout(Duration.ZERO), "timeout");
         assertRefused(builder -> builder.region("x").networkTimeout(Duration.ofMillis(-1)), "network timeout");
         assertRefused(builder -> builder.region("x").reconnect(Duration.ofSeconds(2), Duration.ofSeconds(1)), "first");
         assertRefused(builder -> builder.region("x").trust(directory.resolve("absent.pem")), "trust");

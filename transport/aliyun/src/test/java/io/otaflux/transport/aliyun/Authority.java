@@ -22,6 +22,7 @@ import org.bouncycastle.asn1.x509.GeneralNames;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
 import org.bouncycastle.cert.jcajce.JcaX509v3CertificateBuilder;
 import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
+import org.bouncycastle.openssl.jcajce.JcaPKCS8Generator;
 import org.bouncycastle.operator.OperatorCreationException;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 
@@ -52,7 +53,8 @@ record Authority(Path directory, X509Certificate self, PrivateKey key) {
                 pair,
                 key,
                 new GeneralNames(names));
-        return new Server(write("server.pem", certificate), write("server.key", pair.getPrivate()));
+        return new Server(
+                write("server.pem", certificate), write("server.key", new JcaPKCS8Generator(pair.getPrivate(), null)));
     }
 
     private Path write(String name, Object content) throws IOException {

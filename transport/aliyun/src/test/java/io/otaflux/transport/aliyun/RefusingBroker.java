@@ -1,9 +1,12 @@
 package io.otaflux.transport.aliyun;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -13,7 +16,7 @@ final class RefusingBroker implements AutoCloseable {
 
     private final ServerSocket server;
     private final AtomicInteger attempts = new AtomicInteger();
-    private volatile int code;
+    private final int code;
 
     private RefusingBroker(ServerSocket server, int code) {
         this.server = server;
@@ -28,7 +31,7 @@ final class RefusingBroker implements AutoCloseable {
         try {
             ServerSocket server = new ServerSocket();
             server.setReuseAddress(true);
-            server.bind(new java.net.InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+            server.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
             RefusingBroker broker = new RefusingBroker(server, code);
             Thread thread = new Thread(broker::serve, "refusing-broker");
             thread.setDaemon(true);
@@ -43,12 +46,9 @@ final class RefusingBroker implements AutoCloseable {
         return server.getLocalPort();
     }
 
+    /** How many devices tried; other clients do not count. */
     int attempts() {
         return attempts.get();
-    }
-
-    void answer(int newCode) {
-        code = newCode;
     }
 
     @Override
@@ -74,8 +74,10 @@ final class RefusingBroker implements AutoCloseable {
                     length |= (part & 0x7F) << shift;
                     shift += 7;
                 } while ((part & 0x80) != 0);
-                in.readFully(new byte[length]);
-                attempts.incrementAndGet();
+                byte[] connect = in.readNBytes(length);
+                if (new String(connect, ISO_8859_1).contains("|securemode=")) {
+                    attempts.incrementAndGet();
+                }
                 socket.getOutputStream().write(new byte[] {0x20, 2, 0, (byte) code});
                 socket.getOutputStream().flush();
                 // Until the other side hangs up, so that the answer is not cut off.
