@@ -37,6 +37,7 @@ final class Inbox {
     private final Map<Module, Held> waiting = new LinkedHashMap<>();
     private final Set<Held> emitted = new LinkedHashSet<>();
     private @Nullable FluxSink<Delivery> subscriber;
+    private long dropped;
 
     /** @param onSubscribe run on the lane when somebody subscribes */
     Inbox(Scheduler lane, Runnable onSubscribe) {
@@ -121,7 +122,10 @@ final class Inbox {
         waiting.put(held.module, held);
         if (waiting.size() > MAX_MODULES) {
             Held oldest = waiting.values().iterator().next();
-            log.warn("More than {} modules have upgrades waiting: dropping {}", MAX_MODULES, oldest.trigger);
+            if (++dropped == 1) {
+                // Once: what comes in such numbers would flood the log too.
+                log.warn("More than {} modules have upgrades waiting: dropping the oldest", MAX_MODULES);
+            }
             waiting.remove(oldest.module);
             oldest.acknowledge();
         }
