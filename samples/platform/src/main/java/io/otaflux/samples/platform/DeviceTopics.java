@@ -58,7 +58,7 @@ final class DeviceTopics {
                 default -> Optional.empty();
             };
         }
-        if (levels.length == 7 && topic.startsWith("/sys/") && topic.endsWith(QUERY)) {
+        if (levels.length == 8 && topic.startsWith("/sys/") && topic.endsWith(QUERY)) {
             return Optional.of(new Address(Kind.QUERY, new DeviceKey(levels[2], levels[3])));
         }
         return Optional.empty();

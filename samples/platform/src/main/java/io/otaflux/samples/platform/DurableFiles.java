@@ -39,12 +39,13 @@ final class DurableFiles {
     }
 
     /** The secret kept in a file that only its owner can read; made on first use, in hex. */
-    static String secret(Path file) throws IOException {
+    static String secret(Path directory, String name) throws IOException {
+        Path file = directory.resolve(name);
         if (Files.exists(file)) {
             return Files.readString(file, StandardCharsets.US_ASCII).strip();
         }
         String secret = randomHex(SECRET_BYTES);
-        Path fresh = file.resolveSibling(file.getFileName() + ".new");
+        Path fresh = directory.resolve(name + ".new");
         Files.deleteIfExists(fresh);
         Files.createFile(fresh, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
         try (FileChannel out = FileChannel.open(fresh, StandardOpenOption.WRITE)) {
@@ -52,7 +53,7 @@ final class DurableFiles {
             out.force(true);
         }
         Files.move(fresh, file, StandardCopyOption.ATOMIC_MOVE);
-        forceDirectory(file.toAbsolutePath().getParent());
+        forceDirectory(directory);
         return secret;
     }
 

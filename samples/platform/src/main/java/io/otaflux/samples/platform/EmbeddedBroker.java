@@ -188,7 +188,8 @@ final class EmbeddedBroker implements Broker {
         RemotingConnection older = connections.put(device, connection);
         if (older != null && older != connection) {
             // On another thread: two logins that end each other would wait for each other's session.
-            older.asyncFail(new ActiveMQDisconnectedException("the device has logged in again"));
+            server.getThreadPool()
+                    .execute(() -> older.fail(new ActiveMQDisconnectedException("the device has logged in again")));
         }
         presence.connected(device);
     }

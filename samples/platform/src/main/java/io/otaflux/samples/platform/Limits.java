@@ -22,7 +22,7 @@ final class Limits {
     private static final int MAX_TAGS_TOTAL = 4096;
     private static final int MAX_CUSTOM_INFO = 4096;
     private static final Duration SHORTEST_TIMEOUT = Duration.ofMinutes(1);
-    private static final Duration LONGEST_TIMEOUT = Duration.ofMinutes(1440);
+    private static final Duration LONGEST_TIMEOUT = Duration.ofDays(1);
 
     private Limits() {}
 

@@ -9,6 +9,8 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import reactor.core.Disposable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -22,6 +24,7 @@ import reactor.core.scheduler.Schedulers;
  */
 final class Operations {
 
+    private static final Logger log = LoggerFactory.getLogger(Operations.class);
     private static final int SECRET_BYTES = 16;
     private static final int CHANGES_BEHIND = 1 << 16;
 
@@ -188,24 +191,15 @@ final class Operations {
     }
 
     void startedListening(DeviceKey device) {
-        loop.submit(() -> {
-            jobs.startedListening(device, clock.get());
-            return true;
-        });
+        tell(() -> jobs.startedListening(device, clock.get()));
     }
 
     void stoppedListening(DeviceKey device) {
-        loop.submit(() -> {
-            jobs.stoppedListening(device);
-            return true;
-        });
+        tell(() -> jobs.stoppedListening(device));
     }
 
     void expire() {
-        loop.submit(() -> {
-            jobs.expire(clock.get());
-            return true;
-        });
+        tell(() -> jobs.expire(clock.get()));
     }
 
     void connected(DeviceKey device) {
@@ -218,6 +212,14 @@ final class Operations {
 
     void close() {
         changes.tryEmitComplete();
+    }
+
+    private void tell(Runnable command) {
+        run(() -> {
+                    command.run();
+                    return true;
+                })
+                .subscribe(ignored -> {}, error -> log.warn("the state was not told of something", error));
     }
 
     private Device view(RegisteredDevice device) {

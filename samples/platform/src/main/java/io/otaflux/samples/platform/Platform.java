@@ -78,8 +78,8 @@ public final class Platform implements AutoCloseable {
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
-            this.token = DurableFiles.secret(directory.resolve("token"));
-            this.urls = new SignedUrls(DurableFiles.secret(directory.resolve("url-key")), settings.urlLifetime);
+            this.token = DurableFiles.secret(directory, "token");
+            this.urls = new SignedUrls(DurableFiles.secret(directory, "url-key"), settings.urlLifetime);
 
             this.broker = settings.broker == null
                     ? new EmbeddedBroker(
@@ -100,7 +100,7 @@ public final class Platform implements AutoCloseable {
                         .forEach(device -> jobs.startedListening(device.key(), now()));
             }
             String clientId = "otaflux-platform-"
-                    + DurableFiles.secret(directory.resolve("client-id")).substring(0, 8);
+                    + DurableFiles.secret(directory, "client-id").substring(0, 8);
             this.conversation = new DeviceConversation(broker, clientId, new DeviceReports());
             running.push(conversation);
 
