@@ -1,0 +1,62 @@
+package io.otaflux;
+
+import java.net.URI;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * One payload to fetch: what it is called, where it is, and how to know that it arrived intact.
+ *
+ * @param name what the platform calls it; never used as a path
+ * @param location where it can be fetched; its query often is a credential and appears in no message
+ * @param size its exact length in bytes, or {@link #UNKNOWN_SIZE}
+ * @param digests what its bytes hash to; may be empty where nobody knows
+ */
+public record Artifact(String name, URI location, long size, List<Digest> digests) {
+
+    /** The {@link #size} of an artifact whose length only its source knows. */
+    public static final long UNKNOWN_SIZE = -1;
+
+    /** @throws IllegalArgumentException when a value is out of its range, or one algorithm has two digests */
+    public Artifact {
+        Names.ARTIFACT.check("artifact", name);
+        if (size < UNKNOWN_SIZE) {
+            throw new IllegalArgumentException(
+                    "size: " + size + " (expected: >= 0, or " + UNKNOWN_SIZE + " for unknown)");
+        }
+        digests = List.copyOf(digests);
+        if (algorithms(digests).size() != digests.size()) {
+            throw new IllegalArgumentException("digests: " + digests + " (expected: one per algorithm)");
+        }
+    }
+
+    /** The digest of the strongest algorithm, by which the artifact is known; empty where there is none. */
+    public Optional<Digest> digest() {
+        return strongest(digests);
+    }
+
+    /** The same artifact at another place. */
+    public Artifact at(URI newLocation) {
+        return new Artifact(name, newLocation, size, digests);
+    }
+
+    static Optional<Digest> strongest(Collection<Digest> digests) {
+        return digests.stream().max(Comparator.comparing(Digest::algorithm));
+    }
+
+    static Set<Digest.Algorithm> algorithms(Collection<Digest> digests) {
+        Set<Digest.Algorithm> algorithms = new TreeSet<>();
+        digests.forEach(digest -> algorithms.add(digest.algorithm()));
+        return algorithms;
+    }
+
+    /** Leaves the location out: its query is a credential. */
+    @Override
+    public String toString() {
+        return "Artifact[name=" + name + ", size=" + size + ", digests=" + digests + "]";
+    }
+}

@@ -1,0 +1,54 @@
+package io.otaflux;
+
+import java.time.Duration;
+import java.util.concurrent.ThreadLocalRandom;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How a transfer that broke off is tried again: after a random time between zero and a bound that doubles from
+ * {@code first} to {@code max} ("full jitter", so that a thousand devices do not come back together), at most
+ * {@code attempts} times in a row without any new byte becoming durable.
+ *
+ * @param first the bound of the first wait
+ * @param max the largest bound, and the most that a source may ask to wait
+ * @param attempts how many tries may follow one another without progress before the transfer gives up
+ */
+public record Backoff(Duration first, Duration max, int attempts) {
+
+    /** Up to 1 second at first, up to 2 minutes later, 10 tries without progress. */
+    public static final Backoff DEFAULT = new Backoff(Duration.ofSeconds(1), Duration.ofMinutes(2), 10);
+
+    /** @throws IllegalArgumentException when a duration is not positive, {@code first > max}, or {@code attempts < 0} */
+    public Backoff {
+        if (first.isNegative() || first.isZero() || first.compareTo(max) > 0) {
+            throw new IllegalArgumentException("first: " + first + ", max: " + max + " (expected: 0 < first <= max)");
+        }
+        if (attempts < 0) {
+            throw new IllegalArgumentException("attempts: " + attempts + " (expected: >= 0)");
+        }
+    }
+
+    /** No second try. */
+    public static Backoff none() {
+        return new Backoff(DEFAULT.first, DEFAULT.max, 0);
+    }
+
+    /**
+     * A random wait before try number {@code retry}, the first one being 1.
+     *
+     * @return a duration in {@code [0, min(max, first * 2^(retry - 1))]}
+     */
+    public Duration delay(int retry) {
+        long bound = Math.min(max.toMillis(), first.toMillis() << Math.min(30, Math.max(0, retry - 1)));
+        return Duration.ofMillis(ThreadLocalRandom.current().nextLong(Math.max(1, bound) + 1));
+    }
+
+    /** The wait before try number {@code retry}: random, but not shorter than the source asked for, up to {@code max}. */
+    Duration pause(int retry, @Nullable Duration asked) {
+        Duration delay = delay(retry);
+        if (asked == null || asked.compareTo(delay) <= 0) {
+            return delay;
+        }
+        return asked.compareTo(max) > 0 ? max : asked;
+    }
+}

@@ -1,0 +1,65 @@
+package io.otaflux;
+
+import io.netty.buffer.ByteBuf;
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Digests of one stream of bytes while it flows, several algorithms in one pass. It belongs to one subscription and one
+ * thread at a time.
+ */
+public final class Hasher {
+
+    private final Map<Digest.Algorithm, MessageDigest> running = new EnumMap<>(Digest.Algorithm.class);
+    private long bytes;
+
+    /** @throws IllegalArgumentException when {@code algorithms} is empty */
+    public Hasher(Collection<Digest.Algorithm> algorithms) {
+        if (algorithms.isEmpty()) {
+            throw new IllegalArgumentException("algorithms: none (expected: at least one)");
+        }
+        algorithms.forEach(algorithm -> running.put(algorithm, algorithm.newMessageDigest()));
+    }
+
+    /** Takes in the readable bytes and leaves the buffer as it was: neither its indexes nor its reference count change. */
+    public void update(ByteBuf buffer) {
+        if (buffer.nioBufferCount() == 1) {
+            update(buffer.internalNioBuffer(buffer.readerIndex(), buffer.readableBytes())
+                    .duplicate());
+        } else {
+            for (ByteBuffer part : buffer.nioBuffers()) {
+                update(part);
+            }
+        }
+    }
+
+    /** Takes in the remaining bytes and leaves the buffer's position as it was. */
+    public void update(ByteBuffer buffer) {
+        running.values().forEach(digest -> digest.update(buffer.duplicate()));
+        bytes += buffer.remaining();
+    }
+
+    /** The number of bytes taken in since the last {@link #reset()}. */
+    public long bytes() {
+        return bytes;
+    }
+
+    /** Forgets everything, as if nothing had been taken in. */
+    public void reset() {
+        running.values().forEach(MessageDigest::reset);
+        bytes = 0;
+    }
+
+    /** The digests of the bytes so far, weakest first; the hasher starts over. */
+    public List<Digest> finish() {
+        List<Digest> digests = new ArrayList<>();
+        running.forEach((algorithm, digest) -> digests.add(Digest.of(algorithm, digest.digest())));
+        bytes = 0;
+        return List.copyOf(digests);
+    }
+}

@@ -1,0 +1,158 @@
+package io.otaflux;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Who may be upgraded now. Every device and module has a lane; in a lane one upgrade runs and at most one waits, which a
+ * newer one supersedes. So a flood of triggers cannot grow beyond the number of devices and modules.
+ */
+final class Lanes {
+
+    private final Map<Place, Lane> lanes = new HashMap<>();
+
+    private record Place(DeviceId device, String module) {}
+
+    private static final class Lane {
+
+        private @Nullable Upgrade running;
+        private @Nullable Upgrade waiting;
+        private @Nullable String version;
+        private @Nullable UpgradeKey succeeded;
+    }
+
+    /** What becomes of a trigger. */
+    sealed interface Verdict {
+
+        /** The same upgrade is under way; there is nothing to do. */
+        record Repeated() implements Verdict {}
+
+        /** The module is at that version already; the platform has not heard, or not listened. */
+        record Reached() implements Verdict {}
+
+        /** A new upgrade, and the one that it superseded. */
+        record Taken(Upgrade upgrade, @Nullable Upgrade superseded) implements Verdict {}
+    }
+
+    synchronized Verdict offer(UpgradeTrigger trigger) {
+        Lane lane = lane(trigger.device(), trigger.module());
+        UpgradeKey key = trigger.key();
+        for (Upgrade known : open(lane)) {
+            if (known.trigger().key().equals(key)) {
+                known.relocate(trigger);
+                return new Verdict.Repeated();
+            }
+        }
+        // Only when nothing is under way: otherwise the version is about to change.
+        if (lane.running == null && (trigger.version().equals(lane.version) || key.equals(lane.succeeded))) {
+            return new Verdict.Reached();
+        }
+        Upgrade upgrade = new Upgrade(trigger, true, UpgradeJournal.State.ADMITTED, false);
+        return new Verdict.Taken(upgrade, place(lane, upgrade));
+    }
+
+    /** Puts back an upgrade that an earlier process left unfinished, and returns the one that it supersedes. */
+    synchronized @Nullable Upgrade restore(Upgrade upgrade) {
+        return place(lane(upgrade.trigger().device(), upgrade.trigger().module()), upgrade);
+    }
+
+    /** Remembers the last success of an earlier process. */
+    synchronized void restoreSuccess(UpgradeKey key) {
+        lane(key.device(), key.module()).succeeded = key;
+    }
+
+    private static @Nullable Upgrade place(Lane lane, Upgrade upgrade) {
+        if (lane.running == null) {
+            lane.running = upgrade;
+            return null;
+        }
+        Upgrade superseded = lane.waiting;
+        lane.waiting = upgrade;
+        return superseded;
+    }
+
+    /** The upgrade of that key which is under way or waits. */
+    synchronized Optional<Upgrade> find(UpgradeKey key) {
+        return open(lane(key.device(), key.module())).stream()
+                .filter(upgrade -> upgrade.trigger().key().equals(key))
+                .findFirst();
+    }
+
+    /** The upgrade of that device and module which has its turn. */
+    synchronized Optional<Upgrade> running(DeviceId device, String module) {
+        return Optional.ofNullable(lane(device, module).running);
+    }
+
+    /** All that have their turn. */
+    synchronized List<Upgrade> running() {
+        List<Upgrade> running = new ArrayList<>();
+        for (Lane lane : lanes.values()) {
+            if (lane.running != null) {
+                running.add(lane.running);
+            }
+        }
+        return running;
+    }
+
+    synchronized boolean hasTurn(Upgrade upgrade) {
+        return lane(upgrade.trigger().device(), upgrade.trigger().module()).running == upgrade;
+    }
+
+    /** Takes an ended upgrade out of its lane and returns the one whose turn it is now. */
+    synchronized @Nullable Upgrade leave(Upgrade upgrade) {
+        Lane lane = lane(upgrade.trigger().device(), upgrade.trigger().module());
+        if (lane.waiting == upgrade) {
+            lane.waiting = null;
+            return null;
+        }
+        if (lane.running != upgrade) {
+            return null;
+        }
+        lane.running = lane.waiting;
+        lane.waiting = null;
+        return lane.running;
+    }
+
+    /** Remembers a success and returns the key of the one before it, which need not be remembered any more. */
+    synchronized @Nullable UpgradeKey succeeded(UpgradeKey key) {
+        Lane lane = lane(key.device(), key.module());
+        UpgradeKey before = lane.succeeded;
+        lane.succeeded = key;
+        lane.version = key.version();
+        return key.equals(before) ? null : before;
+    }
+
+    /**
+     * Remembers what the device says it runs, and returns the success that this belies. The device knows best: it may
+     * have been set back by hand, and then the same upgrade is a new one.
+     */
+    synchronized @Nullable UpgradeKey reported(DeviceId device, String module, String version) {
+        Lane lane = lane(device, module);
+        lane.version = version;
+        UpgradeKey belied = lane.succeeded;
+        if (belied == null || belied.version().equals(version)) {
+            return null;
+        }
+        lane.succeeded = null;
+        return belied;
+    }
+
+    private Lane lane(DeviceId device, String module) {
+        return lanes.computeIfAbsent(new Place(device, module), place -> new Lane());
+    }
+
+    private static List<Upgrade> open(Lane lane) {
+        List<Upgrade> open = new ArrayList<>(2);
+        if (lane.running != null) {
+            open.add(lane.running);
+        }
+        if (lane.waiting != null) {
+            open.add(lane.waiting);
+        }
+        return open;
+    }
+}

@@ -1,0 +1,810 @@
+package io.otaflux;
+
+import io.otaflux.UpgradeJournal.State;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+import reactor.core.Disposable;
+import reactor.core.Disposables;
+import reactor.core.Exceptions;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+import reactor.core.publisher.SynchronousSink;
+import reactor.core.scheduler.Scheduler;
+import reactor.core.scheduler.Schedulers;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+
+/**
+ * Keeps a device, and the devices behind it, up to date.
+ *
+ * <pre>{@code
+ * OtaClient ota = OtaClient.builder(device.upgrades())
+ *     .source(HttpArtifactSource.create())
+ *     .store(FileArtifactStore.in(stateDirectory))
+ *     .installer("app", FileInstaller.to(appJar))
+ *     .build();
+ *
+ * ota.report("app", "1.0.0")
+ *     .thenMany(ota.upgrades())
+ *     .subscribe(event -> log.info("{}", event));
+ * }</pre>
+ *
+ * <p>{@link #upgrades()} does everything. Whoever wants a say in between composes the stages by hand:
+ *
+ * <pre>{@code
+ * ota.triggers()
+ *     .flatMap(trigger -> ota.download(trigger)
+ *         .flatMap(ota::verify)
+ *         .delayUntil(operator::approves)
+ *         .flatMap(ota::install)
+ *         .onErrorComplete(OtaException.class))
+ *     .subscribe();
+ * }</pre>
+ *
+ * <p>Either way a trigger is journaled before it is acknowledged, repeated pushes of one upgrade are one upgrade, one
+ * upgrade runs per device and module, and the platform hears of progress, failure and the new version. What was durable
+ * when the power failed is not fetched again: a client on the same store goes on from there.
+ *
+ * <p>Signals arrive on threads of the store, the channel or the scheduler; a subscriber must not block them for long.
+ */
+public final class OtaClient {
+
+    private static final Logger log = Loggers.getLogger(OtaClient.class);
+
+    private static final int INTAKE = 256;
+
+    private final UpgradeChannel channel;
+    private final UpgradeJournal journal;
+    private final Map<String, Installer> installers;
+    private final @Nullable Installer fallback;
+    private final Predicate<UpgradeTrigger> policy;
+    private final boolean weakDigests;
+    private final boolean missingDigests;
+    private final Duration deadline;
+    private final Scheduler scheduler;
+    private final Permits permits;
+    private final Transfers transfers;
+
+    private final Lanes lanes = new Lanes();
+    private final Asides asides = new Asides();
+    private final Mono<Void> recovery;
+    private final AtomicBoolean subscribed = new AtomicBoolean();
+    private final Disposable.Composite background = Disposables.composite();
+
+    private volatile Sinks.@Nullable Many<UpgradeTrigger> ready;
+
+    private OtaClient(Builder builder, ArtifactSource source, ArtifactStore store) {
+        this.channel = builder.channel;
+        this.journal = store.journal();
+        this.installers = Map.copyOf(builder.installers);
+        this.fallback = builder.fallback;
+        this.policy = builder.policy;
+        this.weakDigests = builder.weakDigests == null ? builder.channel.sendsWeakDigests() : builder.weakDigests;
+        this.missingDigests = builder.missingDigests;
+        this.deadline = builder.deadline;
+        this.scheduler = builder.scheduler;
+        this.permits = new Permits(builder.concurrency);
+        this.transfers =
+                new Transfers(source, store, builder.backoff, builder.minimumThroughput, permits, builder.scheduler);
+        this.recovery = journal.entries().concatMap(this::restore).then().cache();
+    }
+
+    /** Starts the configuration of a client that listens to {@code channel}. */
+    public static Builder builder(UpgradeChannel channel) {
+        return new Builder(channel);
+    }
+
+    /**
+     * Tells the platform which version of a module this device runs; see {@link #report(DeviceId, String, String)}.
+     *
+     * @return a {@code Mono} that completes when the platform has it
+     */
+    public Mono<Void> report(String module, String version) {
+        return report(channel.device(), module, version);
+    }
+
+    /**
+     * Tells the platform which version of a module {@code device} runs. Do it once at each start, for every module, with
+     * what is really running: it is how a platform knows what to send, and how an upgrade that needed a restart is
+     * confirmed, or found to have been rolled back.
+     *
+     * @return a {@code Mono} that completes when the platform has it, and waits while there is no connection. Nothing
+     *     happens before subscription
+     */
+    public Mono<Void> report(DeviceId device, String module, String version) {
+        Names.MODULE.check("module", module);
+        Names.VERSION.check("version", version);
+        return recovery.then(Mono.defer(() -> {
+            Upgrade awaiting = lanes.running(device, module)
+                    .filter(upgrade -> upgrade.state() == State.AWAITING_RESTART)
+                    .orElse(null);
+            if (awaiting == null || stillWaits(awaiting, version)) {
+                UpgradeKey belied = lanes.reported(device, module, version);
+                Mono<Void> forget = belied == null ? Mono.empty() : journal.remove(belied);
+                return forget.then(channel.report(device, module, version));
+            }
+            if (awaiting.trigger().version().equals(version)) {
+                return confirmAside(awaiting);
+            }
+            InstallException rolledBack = new InstallException(
+                    OtaException.Reason.ROLLED_BACK,
+                    device + " " + module + ": runs " + version + " after the restart (expected: "
+                            + awaiting.trigger().version() + ")",
+                    null);
+            lanes.reported(device, module, version);
+            return channel.report(device, module, version)
+                    .then(fail(awaiting, rolledBack))
+                    .doOnNext(asides::emit)
+                    .then();
+        }));
+    }
+
+    private boolean stillWaits(Upgrade awaiting, String version) {
+        UpgradeTrigger trigger = awaiting.trigger();
+        Installer installer = installer(trigger.module());
+        return !trigger.version().equals(version) && installer != null && installer.awaitsRestart(trigger);
+    }
+
+    /**
+     * Takes on upgrades for as long as it is subscribed to and brings each to its end: the whole road, for all devices.
+     * Nothing happens before subscription. Cancelling stops what is under way after its current durable step and gives
+     * back every resource; a later subscription, or a client in a later process, goes on from there.
+     *
+     * @return a {@code Flux} that never completes. A failed upgrade is an {@link UpgradeEvent.Failed}; an {@code onError}
+     *     is the platform refusing this device ({@link ChannelException}) or a bug. Only one subscription at a time to
+     *     this or {@link #triggers()}; a second one errors with {@link IllegalStateException}
+     */
+    public Flux<UpgradeEvent> upgrades() {
+        return Flux.defer(() -> {
+            Flux<UpgradeEvent> ends = asides.flux();
+            return triggers().flatMap(this::upgrade, Integer.MAX_VALUE).mergeWith(ends);
+        });
+    }
+
+    /**
+     * Emits each upgrade whose turn it is: journaled, acknowledged, not a repetition, and the only one of its device and
+     * module until it has ended. It ends when {@link #install} completes, when a stage fails, or by {@link #cancel};
+     * whoever composes the stages by hand and declines an upgrade calls the latter.
+     *
+     * @return a {@code Flux} that never completes and errors like {@link #upgrades()}
+     */
+    public Flux<UpgradeTrigger> triggers() {
+        return Flux.defer(() -> {
+            if (!subscribed.compareAndSet(false, true)) {
+                return Flux.error(new IllegalStateException("triggers() or upgrades() is already subscribed to"));
+            }
+            Sinks.Many<UpgradeTrigger> sink = Sinks.many().unicast().onBackpressureBuffer();
+            ready = sink;
+            Flux<UpgradeTrigger> intake = recovery.thenMany(Flux.defer(() -> {
+                        lanes.running().forEach(this::start);
+                        return channel.triggers();
+                    }))
+                    .flatMap(this::admit, INTAKE)
+                    .cast(UpgradeTrigger.class);
+            return sink.asFlux().mergeWith(intake).doFinally(end -> {
+                ready = null;
+                lanes.running().forEach(Upgrade::pause);
+                subscribed.set(false);
+            });
+        });
+    }
+
+    /**
+     * The whole road for one trigger: download, verify, install, confirm.
+     *
+     * @return a {@code Flux} that completes after an {@link UpgradeEvent.Ended}, or after {@link Installed} when the
+     *     device must restart first. It does not error but for bugs. Cancelling it leaves the upgrade open
+     */
+    public Flux<UpgradeEvent> upgrade(UpgradeTrigger trigger) {
+        return Flux.defer(() -> {
+            Upgrade upgrade = known(trigger);
+            Flux<UpgradeEvent> admitted = upgrade.isJournaled()
+                    ? Flux.just(tell(new UpgradeEvent.Admitted(upgrade.trigger())))
+                    : Flux.empty();
+            return admitted.concatWith(withInstaller(upgrade))
+                    .concatWith(downloading(upgrade))
+                    .concatMap(event -> event instanceof Downloaded downloaded
+                            ? Flux.concat(
+                                    Mono.just(event),
+                                    verifying(downloaded)
+                                            .flatMapMany(verified ->
+                                                    Flux.concat(Mono.just(verified), installing(upgrade, verified))))
+                            : Mono.just(event))
+                    .onErrorResume(OtaException.class, e -> fail(upgrade, e))
+                    .onErrorResume(Upgrade.Withdrawal.class, e -> withdrawn(upgrade, e.getMessage()));
+        });
+    }
+
+    /**
+     * Brings the bytes of {@code trigger} into the store, hashing them on the way: from the source, from where an earlier
+     * attempt or process stopped, or not at all when they are there. Those of the same content are fetched once.
+     *
+     * @return a {@code Mono} that emits when all bytes are durable, and errors with an {@link OtaException}, after which
+     *     the upgrade has failed and the platform is told, or with {@link CancellationException}
+     *     after {@link #cancel}. Cancelling it keeps what is durable
+     */
+    public Mono<Downloaded> download(UpgradeTrigger trigger) {
+        return Mono.defer(() -> {
+            Upgrade upgrade = known(trigger);
+            return ending(upgrade, downloading(upgrade).ofType(Downloaded.class).last());
+        });
+    }
+
+    /**
+     * Compares exact lengths and digests with what the platform named. Nothing is read again: the digests were taken in
+     * flight. Wrong bytes are thrown out of the store.
+     *
+     * @return a {@code Mono} that errors with {@link DigestMismatchException}, {@link LengthMismatchException}, or
+     *     {@link RefusedException} where the digests prove too little; the upgrade then has failed
+     */
+    public Mono<Verified> verify(Downloaded downloaded) {
+        return Mono.defer(() -> {
+            Upgrade upgrade = known(downloaded.trigger());
+            return ending(upgrade, verifying(downloaded));
+        });
+    }
+
+    /**
+     * Installs, and confirms the new version to the platform unless the device must restart first.
+     *
+     * @return a {@code Mono} that emits when the installation is durable and the platform has been told, or cannot be told
+     *     before the restart. It errors with an {@link OtaException} after which the upgrade has failed. Cancelling it
+     *     leaves the old or the new version, never half of one
+     */
+    public Mono<Installed> install(Verified verified) {
+        return Mono.defer(() -> {
+            Upgrade upgrade = known(verified.trigger());
+            Mono<Installed> installed = withInstaller(upgrade)
+                    .thenMany(installing(upgrade, verified))
+                    .ofType(Installed.class)
+                    .last();
+            return ending(upgrade, installed);
+        });
+    }
+
+    /**
+     * Gives up an upgrade whose installation has not begun; from then on it is too late. A stage that is under way stops
+     * and errors with {@link CancellationException}; the same upgrade may be pushed, and taken on, again.
+     *
+     * @param reason why, for the event and the platform; no credentials
+     * @return a {@code Mono} that emits whether the upgrade was given up: false when there is no such upgrade or it is too
+     *     late
+     */
+    public Mono<Boolean> cancel(UpgradeTrigger trigger, String reason) {
+        return Mono.defer(() -> lanes.find(trigger.key())
+                .filter(upgrade -> upgrade.withdraw(reason))
+                .map(upgrade ->
+                        withdrawn(upgrade, reason).doOnNext(asides::emit).hasElement())
+                .orElseGet(() -> Mono.just(false)));
+    }
+
+    /**
+     * Stops what runs in the background: reports that the platform has not received. They are journaled and go out when a
+     * client runs again on the same store. The channel, the source and the store stay with whoever made them.
+     */
+    public void dispose() {
+        background.dispose();
+    }
+
+    // ---- admission ----------------------------------------------------------------------------------------------
+
+    private Mono<UpgradeTrigger> admit(UpgradeChannel.Delivery delivery) {
+        UpgradeTrigger trigger = delivery.trigger();
+        RefusedException refusal = judge(trigger);
+        if (refusal != null) {
+            delivery.acknowledge();
+            UpgradeEvent failed = new UpgradeEvent.Failed(trigger, refusal);
+            asides.emit(failed);
+            inBackground("refusal report", channel.report(failed));
+            return Mono.empty();
+        }
+        Lanes.Verdict verdict = lanes.offer(trigger);
+        if (verdict instanceof Lanes.Verdict.Taken taken) {
+            return admit(delivery, taken.upgrade(), taken.superseded());
+        }
+        delivery.acknowledge();
+        if (verdict instanceof Lanes.Verdict.Reached) {
+            inBackground("version report", channel.report(trigger.device(), trigger.module(), trigger.version()));
+        }
+        return Mono.empty();
+    }
+
+    private Mono<UpgradeTrigger> admit(
+            UpgradeChannel.Delivery delivery, Upgrade upgrade, @Nullable Upgrade superseded) {
+        return write(upgrade, State.ADMITTED, false, null)
+                .then(superseded == null ? Mono.empty() : supersede(superseded, upgrade.trigger()))
+                .doOnSuccess(done -> {
+                    upgrade.journaled();
+                    delivery.acknowledge();
+                    start(upgrade);
+                })
+                .onErrorResume(OtaException.class, e -> {
+                    // Not journaled, so not taken on. The platform hears why and may push it again.
+                    delivery.acknowledge();
+                    return fail(upgrade, e).doOnNext(asides::emit).then();
+                })
+                .then(Mono.empty());
+    }
+
+    private Mono<Void> supersede(Upgrade superseded, UpgradeTrigger newer) {
+        return withdrawn(superseded, "superseded by " + newer.version())
+                .doOnNext(asides::emit)
+                .then();
+    }
+
+    private @Nullable RefusedException judge(UpgradeTrigger trigger) {
+        for (Artifact artifact : trigger.artifacts()) {
+            RefusedException refusal = judge(artifact);
+            if (refusal != null) {
+                return refusal;
+            }
+        }
+        return policy.test(trigger)
+                ? null
+                : new RefusedException(
+                        OtaException.Stage.TRANSPORT,
+                        OtaException.Reason.POLICY,
+                        trigger.key() + ": turned down by this device's policy");
+    }
+
+    private @Nullable RefusedException judge(Artifact artifact) {
+        Digest digest = artifact.digest().orElse(null);
+        if (digest == null && !missingDigests) {
+            return new RefusedException(
+                    OtaException.Stage.VERIFY,
+                    OtaException.Reason.NO_DIGEST,
+                    artifact.name() + ": has no digest (expected: one)");
+        }
+        if (digest != null && !digest.algorithm().isCollisionResistant() && !weakDigests) {
+            return new RefusedException(
+                    OtaException.Stage.VERIFY,
+                    OtaException.Reason.WEAK_DIGEST,
+                    artifact.name() + ": has only " + digest.algorithm() + " (expected: SHA-256 or SHA-512)");
+        }
+        return null;
+    }
+
+    /** Emits the trigger if it is this upgrade's turn, it is safe in the journal, and nobody works on it. */
+    private void start(Upgrade upgrade) {
+        Sinks.Many<UpgradeTrigger> sink = ready;
+        if (sink == null || !upgrade.isJournaled() || !lanes.hasTurn(upgrade)) {
+            return;
+        }
+        if (upgrade.state() == State.INSTALLED) {
+            if (upgrade.start()) {
+                inBackground("confirmation", confirmAside(upgrade));
+            }
+        } else if (upgrade.state() == State.ADMITTED && upgrade.start()) {
+            sink.emitNext(upgrade.trigger(), Sinks.EmitFailureHandler.busyLooping(Duration.ofSeconds(1)));
+            if (ready != sink) {
+                // Nobody was there to take it any more; the next subscriber will be told.
+                upgrade.pause();
+            }
+        }
+    }
+
+    // ---- recovery -----------------------------------------------------------------------------------------------
+
+    private Mono<Void> restore(UpgradeJournal.Entry entry) {
+        UpgradeTrigger trigger = entry.trigger();
+        if (!entry.state().isFinal()) {
+            Upgrade superseded = lanes.restore(new Upgrade(trigger, entry.locationsComplete(), entry.state(), true));
+            return superseded == null
+                    ? Mono.empty()
+                    : journal.remove(superseded.trigger().key());
+        }
+        if (entry.state() == State.SUCCEEDED) {
+            lanes.restoreSuccess(trigger.key());
+            return Mono.empty();
+        }
+        String detail = Objects.requireNonNullElse(entry.detail(), "");
+        UpgradeEvent end = entry.state() == State.FAILED
+                ? new UpgradeEvent.Failed(trigger, JournaledException.read(detail))
+                : new UpgradeEvent.Cancelled(trigger, detail);
+        owe(end);
+        return Mono.empty();
+    }
+
+    /** Tells the platform of an end for as long as it takes, and only then forgets it. */
+    private void owe(UpgradeEvent end) {
+        inBackground(
+                "report",
+                channel.report(end)
+                        .then(Mono.defer(() -> journal.remove(end.trigger().key()))));
+    }
+
+    private void inBackground(String what, Mono<?> work) {
+        Disposable.Swap running = Disposables.swap();
+        background.add(running);
+        running.update(work.doFinally(end -> background.remove(running))
+                .subscribe(done -> {}, e -> log.warn("OTA {} failed: {}", what, e.toString())));
+    }
+
+    // ---- stages -------------------------------------------------------------------------------------------------
+
+    /** The upgrade that {@code trigger} belongs to; a new one, unknown to the journal, when it was started by hand. */
+    private Upgrade known(UpgradeTrigger trigger) {
+        return lanes.find(trigger.key()).orElseGet(() -> new Upgrade(trigger, true, State.ADMITTED, false));
+    }
+
+    private <T> Flux<T> withInstaller(Upgrade upgrade) {
+        String module = upgrade.trigger().module();
+        return installer(module) != null
+                ? Flux.empty()
+                : Flux.error(new RefusedException(
+                        OtaException.Stage.INSTALL,
+                        OtaException.Reason.NO_INSTALLER,
+                        "No installer for module " + module + " (expected one of: " + installers.keySet() + ")"));
+    }
+
+    private @Nullable Installer installer(String module) {
+        return installers.getOrDefault(module, fallback);
+    }
+
+    private Flux<UpgradeEvent> downloading(Upgrade upgrade) {
+        return Flux.defer(() -> {
+            UpgradeTrigger trigger = upgrade.trigger();
+            List<ArtifactStore.Stored> files = new ArrayList<>();
+            AtomicLong before = new AtomicLong();
+            return Flux.range(0, trigger.artifacts().size())
+                    .concatMap(index -> {
+                        Artifact artifact = upgrade.trigger().artifacts().get(index);
+                        return transfers
+                                .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
+                                .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
+                                    if (step instanceof Transfers.Step.Moved moved) {
+                                        sink.next(tell(new UpgradeEvent.Received(
+                                                trigger, before.get() + moved.bytes(), size(trigger, moved.size()))));
+                                    } else if (step instanceof Transfers.Step.Broke broke) {
+                                        sink.next(tell(
+                                                new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
+                                    } else if (step instanceof Transfers.Step.Arrived arrived) {
+                                        upgrade.refer(arrived.stored());
+                                        files.add(arrived.stored());
+                                        before.addAndGet(arrived.stored().size());
+                                    }
+                                });
+                    })
+                    .concatWith(Mono.fromSupplier(() -> tell(new Downloaded(trigger, files))))
+                    .onErrorMap(e -> untranslated(e), OtaClient::unexpectedSource)
+                    .transform(stage -> limited(upgrade, OtaException.Stage.DOWNLOAD, stage));
+        });
+    }
+
+    private static long size(UpgradeTrigger trigger, long sizeOfArtifact) {
+        return trigger.artifacts().size() == 1 ? sizeOfArtifact : trigger.size();
+    }
+
+    /** A fresh location, if what the platform offers now is still the same upgrade. */
+    private Mono<Artifact> relocation(Upgrade upgrade, int index) {
+        return channel.refresh(upgrade.trigger()).handle((fresh, sink) -> {
+            if (fresh.key().equals(upgrade.trigger().key())) {
+                upgrade.relocate(fresh);
+                sink.next(fresh.artifacts().get(index));
+            }
+        });
+    }
+
+    private Mono<Verified> verifying(Downloaded downloaded) {
+        return Mono.defer(() -> {
+            List<Verified.File> files = new ArrayList<>();
+            Verified.Assurance assurance = Verified.Assurance.INTEGRITY;
+            for (int i = 0; i < downloaded.files().size(); i++) {
+                Artifact artifact = downloaded.trigger().artifacts().get(i);
+                ArtifactStore.Stored stored = downloaded.files().get(i);
+                OtaException wrong = judge(artifact);
+                if (wrong == null) {
+                    wrong = compare(artifact, stored);
+                }
+                if (wrong != null) {
+                    return stored.evict().then(Mono.error(wrong));
+                }
+                Verified.Assurance proof = assurance(artifact);
+                assurance = proof.compareTo(assurance) < 0 ? proof : assurance;
+                files.add(new Verified.File(artifact, stored));
+            }
+            return Mono.just(tell(new Verified(downloaded.trigger(), files, assurance)));
+        });
+    }
+
+    private static @Nullable OtaException compare(Artifact artifact, ArtifactStore.Stored stored) {
+        if (artifact.size() != Artifact.UNKNOWN_SIZE && artifact.size() != stored.size()) {
+            return new LengthMismatchException(artifact.name(), artifact.size(), stored.size());
+        }
+        for (Digest expected : artifact.digests()) {
+            for (Digest actual : stored.digests()) {
+                if (actual.algorithm() == expected.algorithm() && !actual.matches(expected)) {
+                    return new DigestMismatchException(OtaException.Stage.VERIFY, artifact.name(), expected, actual);
+                }
+            }
+        }
+        return null;
+    }
+
+    private static Verified.Assurance assurance(Artifact artifact) {
+        return artifact.digest()
+                .map(digest -> digest.algorithm().isCollisionResistant()
+                        ? Verified.Assurance.INTEGRITY
+                        : Verified.Assurance.WEAK_INTEGRITY)
+                .orElse(Verified.Assurance.LENGTH);
+    }
+
+    private Flux<UpgradeEvent> installing(Upgrade upgrade, Verified verified) {
+        return Flux.defer(() -> {
+            UpgradeTrigger trigger = verified.trigger();
+            Installer installer = Objects.requireNonNull(installer(trigger.module()), "installer");
+            if (!upgrade.beginInstallation()) {
+                return Flux.error(new Upgrade.Withdrawal("withdrawn"));
+            }
+            Flux<UpgradeEvent> installed = permits.around(Flux.defer(() -> installer.install(verified)))
+                    .switchIfEmpty(Mono.error(() -> new InstallException(
+                            trigger.key() + ": the installer completed without an effect (expected: one)", null)))
+                    .onErrorMap(
+                            e -> untranslated(e),
+                            e -> new InstallException(
+                                    trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e))
+                    .concatMap(effect -> write(
+                                    upgrade,
+                                    effect == Installer.Effect.IMMEDIATE ? State.INSTALLED : State.AWAITING_RESTART,
+                                    false,
+                                    null)
+                            .then(Mono.fromSupplier(() -> tell(new Installed(trigger, effect)))));
+            return limited(upgrade, OtaException.Stage.INSTALL, installed)
+                    .concatWith(Flux.defer(
+                            () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)));
+        });
+    }
+
+    /** Tells the platform that the new version runs, and everybody else that it is there to stay. */
+    private Mono<UpgradeEvent> confirm(Upgrade upgrade) {
+        UpgradeTrigger trigger = upgrade.trigger();
+        Installer installer = installer(trigger.module());
+        return channel.report(trigger.device(), trigger.module(), trigger.version())
+                .then(Mono.defer(() -> installer == null ? Mono.empty() : installer.confirm(trigger)))
+                .onErrorMap(
+                        e -> untranslated(e),
+                        e -> new InstallException(
+                                trigger.key() + ": " + e.getClass().getSimpleName() + " while confirming", e))
+                .then(Mono.defer(() -> write(upgrade, State.SUCCEEDED, true, null)))
+                .then(Mono.defer(() -> {
+                    UpgradeKey before = lanes.succeeded(trigger.key());
+                    return before == null ? Mono.empty() : journal.remove(before);
+                }))
+                .then(Mono.<UpgradeEvent>fromSupplier(() -> {
+                    leave(upgrade);
+                    return tell(new UpgradeEvent.Succeeded(trigger));
+                }));
+    }
+
+    /** The same, beside the road: whatever its end, nobody waits for it. */
+    private Mono<Void> confirmAside(Upgrade upgrade) {
+        return confirm(upgrade)
+                .onErrorResume(OtaException.class, e -> fail(upgrade, e))
+                .doOnNext(asides::emit)
+                .then();
+    }
+
+    private Mono<UpgradeEvent> fail(Upgrade upgrade, OtaException cause) {
+        return close(
+                upgrade,
+                State.FAILED,
+                JournaledException.write(cause),
+                new UpgradeEvent.Failed(upgrade.trigger(), cause));
+    }
+
+    private Mono<UpgradeEvent> withdrawn(Upgrade upgrade, @Nullable String reason) {
+        String why = Objects.requireNonNullElse(reason, "");
+        return close(upgrade, State.CANCELLED, why, new UpgradeEvent.Cancelled(upgrade.trigger(), why));
+    }
+
+    /** Brings an upgrade to a bad end, once: journal, platform, lane, event. Empty when it has ended already. */
+    private Mono<UpgradeEvent> close(Upgrade upgrade, State state, String detail, UpgradeEvent end) {
+        return Mono.defer(() -> {
+            if (!upgrade.end()) {
+                return Mono.empty();
+            }
+            return write(upgrade, state, false, detail)
+                    .onErrorResume(OtaException.class, e -> {
+                        // The disk that failed the upgrade may fail the journal too. The platform must hear of it
+                        // still.
+                        log.warn(
+                                "Could not journal the end of {}: {}",
+                                upgrade.trigger().key(),
+                                e.toString());
+                        return Mono.empty();
+                    })
+                    .then(Mono.fromSupplier(() -> {
+                        if (lanes.find(upgrade.trigger().key()).isPresent()) {
+                            owe(end);
+                        }
+                        leave(upgrade);
+                        return end;
+                    }));
+        });
+    }
+
+    /** Lets go of what an ended upgrade held, and of its lane. */
+    private void leave(Upgrade upgrade) {
+        upgrade.end();
+        upgrade.release();
+        Upgrade next = lanes.leave(upgrade);
+        if (next != null) {
+            start(next);
+        }
+    }
+
+    private Mono<Void> write(Upgrade upgrade, State state, boolean reported, @Nullable String detail) {
+        boolean known =
+                upgrade.isJournaled() || lanes.find(upgrade.trigger().key()).isPresent();
+        Mono<Void> written = known
+                ? journal.put(new UpgradeJournal.Entry(upgrade.trigger(), upgrade.isLocated(), state, reported, detail))
+                : Mono.empty();
+        return written.doOnSuccess(done -> upgrade.reach(state));
+    }
+
+    /** Ends the upgrade when a stage that was called by hand fails. */
+    private <T> Mono<T> ending(Upgrade upgrade, Mono<T> stage) {
+        return stage.onErrorResume(OtaException.class, e -> fail(upgrade, e).then(Mono.error(e)))
+                .onErrorMap(Upgrade.Withdrawal.class, e -> {
+                    CancellationException cancelled = new CancellationException(e.getMessage());
+                    cancelled.initCause(e);
+                    return cancelled;
+                });
+    }
+
+    /** Ends a stage when the upgrade's time is up or it is withdrawn. Only the time in which it was worked on counts. */
+    private <T> Flux<T> limited(Upgrade upgrade, OtaException.Stage stage, Flux<T> work) {
+        return Flux.defer(() -> {
+            long began = scheduler.now(TimeUnit.MILLISECONDS);
+            Duration left = deadline.minus(upgrade.active());
+            Mono<T> late = Mono.delay(left.isNegative() ? Duration.ZERO : left, scheduler)
+                    .then(Mono.error(() -> new DeadlineException(stage, deadline)));
+            return work.takeUntilOther(Mono.firstWithSignal(late, upgrade.withdrawal()))
+                    .doFinally(end -> upgrade.spent(Duration.ofMillis(scheduler.now(TimeUnit.MILLISECONDS) - began)));
+        });
+    }
+
+    /** Tells the platform of something that is under way; it may miss it, so nobody waits. */
+    private <E extends UpgradeEvent> E tell(E event) {
+        if (lanes.find(event.trigger().key()).isPresent()) {
+            inBackground("progress report", channel.report(event));
+        }
+        return event;
+    }
+
+    private static boolean untranslated(Throwable e) {
+        Exceptions.throwIfJvmFatal(e);
+        return !(e instanceof OtaException) && !(e instanceof Upgrade.Withdrawal);
+    }
+
+    private static OtaException unexpectedSource(Throwable e) {
+        return new SourceException(
+                OtaException.Reason.BAD_RESPONSE, e.getClass().getSimpleName() + " while downloading", e);
+    }
+
+    /** Configures an {@link OtaClient}. Not thread-safe, and free to be used again after {@link #build()}. */
+    public static final class Builder {
+
+        private final UpgradeChannel channel;
+        private final Map<String, Installer> installers = new HashMap<>();
+        private @Nullable ArtifactSource source;
+        private @Nullable ArtifactStore store;
+        private @Nullable Installer fallback;
+        private Predicate<UpgradeTrigger> policy = trigger -> true;
+        private @Nullable Boolean weakDigests;
+        private boolean missingDigests;
+        private int concurrency = 16;
+        private Backoff backoff = Backoff.DEFAULT;
+        private Throughput minimumThroughput = Throughput.DEFAULT;
+        private Duration deadline = Duration.ofHours(24);
+        private Scheduler scheduler = Schedulers.parallel();
+
+        private Builder(UpgradeChannel channel) {
+            this.channel = Objects.requireNonNull(channel, "channel");
+        }
+
+        /** Where artifacts come from. Required. */
+        public Builder source(ArtifactSource source) {
+            this.source = Objects.requireNonNull(source, "source");
+            return this;
+        }
+
+        /** Where artifacts and the journal are kept. Required. One client per store. */
+        public Builder store(ArtifactStore store) {
+            this.store = Objects.requireNonNull(store, "store");
+            return this;
+        }
+
+        /** How {@code module} is installed. Without one, upgrades of the module fail before anything is downloaded. */
+        public Builder installer(String module, Installer installer) {
+            installers.put(Names.MODULE.check("module", module), Objects.requireNonNull(installer, "installer"));
+            return this;
+        }
+
+        /** How modules without an installer of their own are installed. Defaults to none. */
+        public Builder installer(Installer installer) {
+            this.fallback = Objects.requireNonNull(installer, "installer");
+            return this;
+        }
+
+        /**
+         * Which upgrades are taken on at all; one that is turned down fails with {@link OtaException.Reason#POLICY} and is
+         * reported. Asked on the channel's thread, so it must not block. Defaults to all.
+         */
+        public Builder policy(Predicate<UpgradeTrigger> policy) {
+            this.policy = Objects.requireNonNull(policy, "policy");
+            return this;
+        }
+
+        /**
+         * Whether MD5 or SHA-1 alone is enough. Such a digest shows that nothing broke on the way; it does not keep out
+         * somebody who made the file on purpose. Defaults to what the platform's protocol is capable of:
+         * {@link UpgradeChannel#sendsWeakDigests()}.
+         */
+        public Builder acceptWeakDigests(boolean accept) {
+            this.weakDigests = accept;
+            return this;
+        }
+
+        /** Whether an artifact without any digest is taken on. Only its length is checked then. Defaults to false. */
+        public Builder acceptMissingDigests(boolean accept) {
+            this.missingDigests = accept;
+            return this;
+        }
+
+        /** How many transfers and installations run at once, over all devices. Defaults to 16. */
+        public Builder concurrency(int concurrency) {
+            if (concurrency < 1) {
+                throw new IllegalArgumentException("concurrency: " + concurrency + " (expected: >= 1)");
+            }
+            this.concurrency = concurrency;
+            return this;
+        }
+
+        /** How a transfer that broke off is tried again. Defaults to {@link Backoff#DEFAULT}. */
+        public Builder backoff(Backoff backoff) {
+            this.backoff = Objects.requireNonNull(backoff, "backoff");
+            return this;
+        }
+
+        /** The least a transfer must bring, or it is broken off and tried again. Defaults to {@link Throughput#DEFAULT}. */
+        public Builder minimumThroughput(Throughput minimumThroughput) {
+            this.minimumThroughput = Objects.requireNonNull(minimumThroughput, "minimumThroughput");
+            return this;
+        }
+
+        /** How long one upgrade may be worked on, all attempts together, before it fails. Defaults to 24 hours. */
+        public Builder deadline(Duration deadline) {
+            if (deadline.isNegative() || deadline.isZero()) {
+                throw new IllegalArgumentException("deadline: " + deadline + " (expected: > 0)");
+            }
+            this.deadline = deadline;
+            return this;
+        }
+
+        /** What tells the time for waits and limits. Defaults to {@link Schedulers#parallel()}. */
+        public Builder scheduler(Scheduler scheduler) {
+            this.scheduler = Objects.requireNonNull(scheduler, "scheduler");
+            return this;
+        }
+
+        /** @throws IllegalStateException when the source or the store is missing */
+        public OtaClient build() {
+            if (source == null || store == null) {
+                throw new IllegalStateException("source and store are required");
+            }
+            return new OtaClient(this, source, store);
+        }
+    }
+}

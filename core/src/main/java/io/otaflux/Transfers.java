@@ -1,0 +1,336 @@
+package io.otaflux;
+
+import io.netty.buffer.ByteBuf;
+import java.time.Duration;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
+import org.reactivestreams.Publisher;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Scheduler;
+
+/**
+ * Brings artifacts from a source into a store: hashed in flight, resumed after interruptions, and each content once, for
+ * however many ask for it at the same time.
+ */
+final class Transfers {
+
+    /** How often a content may change at its source in mid-transfer before that is an error. */
+    private static final int MAX_CHANGES = 3;
+
+    private final ArtifactSource source;
+    private final ArtifactStore store;
+    private final Backoff backoff;
+    private final Throughput minimum;
+    private final Permits permits;
+    private final Scheduler timer;
+    private final Map<Object, Flux<Step>> running = new ConcurrentHashMap<>();
+
+    Transfers(
+            ArtifactSource source,
+            ArtifactStore store,
+            Backoff backoff,
+            Throughput minimum,
+            Permits permits,
+            Scheduler timer) {
+        this.source = source;
+        this.store = store;
+        this.backoff = backoff;
+        this.minimum = minimum;
+        this.permits = permits;
+        this.timer = timer;
+    }
+
+    /** What a transfer emits: any number of moves and breaks, then one arrival. */
+    sealed interface Step {
+
+        /** {@code bytes} of {@code size} are durable. */
+        record Moved(long bytes, long size) implements Step {}
+
+        /** It broke off and goes on after {@code retryIn}. */
+        record Broke(TransferException cause, Duration retryIn) implements Step {}
+
+        /** It is in the store, and referenced for whoever receives this. */
+        record Arrived(ArtifactStore.Stored stored) implements Step {}
+
+        /** It was committed; everybody who waits for it finds it by this digest. */
+        record Committed(Digest digest) implements Step {}
+    }
+
+    /**
+     * Fetches {@code artifact}, or finds it in the store, or joins a transfer of the same content.
+     *
+     * @param located whether the location is complete, so that it can be asked at all
+     * @param relocation emits the artifact with a fresh location, or nothing
+     */
+    Flux<Step> fetch(Artifact artifact, boolean located, Mono<Artifact> relocation) {
+        return store.find(artifact.digests())
+                .<Step>map(Step.Arrived::new)
+                .flux()
+                .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)));
+    }
+
+    private Flux<Step> join(Artifact artifact, boolean located, Mono<Artifact> relocation) {
+        Object content = artifact.digest().<Object>map(digest -> digest).orElse(artifact.location());
+        Flux<Step> mine = share(content, transfer(artifact, located, relocation));
+        Flux<Step> shared = Objects.requireNonNullElse(running.putIfAbsent(content, mine), mine);
+        return shared.concatMap(step -> step instanceof Step.Committed committed
+                        ? store.find(List.of(committed.digest()))
+                                .<Step>map(Step.Arrived::new)
+                                .flux()
+                                // Evicted between the commit and here: there was no room to keep it.
+                                .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)))
+                        : Flux.just(step))
+                .onErrorResume(
+                        SourceException.class,
+                        // The location that failed was somebody else's; ours may be good.
+                        e -> shared == mine ? Flux.error(e) : Flux.defer(() -> join(artifact, located, relocation)));
+    }
+
+    private Flux<Step> share(Object content, Flux<Step> transfer) {
+        Flux<Step>[] self = newSelf();
+        self[0] = transfer.onBackpressureBuffer()
+                .doFinally(end -> running.remove(content, self[0]))
+                .replay(1)
+                .refCount(1);
+        return self[0];
+    }
+
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    private static Flux<Step>[] newSelf() {
+        return new Flux[1];
+    }
+
+    private Flux<Step> transfer(Artifact artifact, boolean located, Mono<Artifact> relocation) {
+        return Flux.usingWhen(
+                store.open(artifact),
+                writer -> new Transfer(artifact, located, relocation, writer).run(),
+                ArtifactStore.Writer::close);
+    }
+
+    private static boolean mayHaveMoved(SourceException e) {
+        return EnumSet.of(OtaException.Reason.FORBIDDEN, OtaException.Reason.NOT_FOUND)
+                .contains(e.reason());
+    }
+
+    /** One transfer: all its attempts, with the digest that runs through them. One subscription, one thread at a time. */
+    private final class Transfer {
+
+        private final Mono<Artifact> relocation;
+        private final ArtifactStore.Writer writer;
+        private final Hasher hasher;
+        private final AtomicLong received = new AtomicLong();
+
+        private Artifact artifact;
+        private boolean located;
+        private long size;
+        private boolean relocated;
+        private boolean complete;
+        private volatile boolean answered;
+        private int changes;
+        private int failures;
+        private long offsetAtFailure;
+        private Duration pause = Duration.ZERO;
+
+        Transfer(Artifact artifact, boolean located, Mono<Artifact> relocation, ArtifactStore.Writer writer) {
+            this.artifact = artifact;
+            this.located = located;
+            this.relocation = relocation;
+            this.writer = writer;
+            this.size = artifact.size();
+            this.offsetAtFailure = writer.offset();
+            Set<Digest.Algorithm> declared = Artifact.algorithms(artifact.digests());
+            this.hasher = new Hasher(declared.isEmpty() ? Set.of(Digest.Algorithm.SHA_256) : declared);
+        }
+
+        Flux<Step> run() {
+            return Flux.defer(this::attempt)
+                    .repeatWhen(ends -> ends.takeWhile(end -> !complete)
+                            .concatMap(end -> pause.isZero() ? Mono.just(0L) : Mono.delay(pause, timer)))
+                    .concatWith(Mono.defer(this::commit));
+        }
+
+        /** One attempt. It completes in failure too when there is to be another one. */
+        private Flux<Step> attempt() {
+            pause = Duration.ZERO;
+            return locate().thenMany(permits.around(Flux.defer(this::align).concatWith(Flux.defer(this::ask))))
+                    .onErrorResume(OtaException.class, this::broke);
+        }
+
+        private Mono<Void> locate() {
+            if (located || isWhole()) {
+                return Mono.empty();
+            }
+            return relocate(new SourceException(
+                    OtaException.Reason.NOT_FOUND,
+                    artifact.name() + ": the platform offers no location for it any more",
+                    null));
+        }
+
+        private boolean isWhole() {
+            return size != Artifact.UNKNOWN_SIZE && writer.offset() == size;
+        }
+
+        private Mono<Void> relocate(SourceException otherwise) {
+            return relocation
+                    .switchIfEmpty(Mono.error(otherwise))
+                    .doOnNext(fresh -> {
+                        artifact = fresh;
+                        located = true;
+                    })
+                    .then();
+        }
+
+        /** Brings the digest to where the durable bytes are, after a restart or a failed write. */
+        private Flux<Step> align() {
+            if (hasher.bytes() == writer.offset()) {
+                return Flux.empty();
+            }
+            hasher.reset();
+            return writer.offset() == 0
+                    ? Flux.empty()
+                    : writer.replay(hasher).thenMany(Flux.<Step>just(new Step.Moved(writer.offset(), size)));
+        }
+
+        private Flux<Step> ask() {
+            if (isWhole()) {
+                complete = true;
+                return Flux.empty();
+            }
+            ArtifactSource.Request request = new ArtifactSource.Request(artifact, writer.offset(), writer.validator());
+            answered = false;
+            return source.<Step>read(request, content -> take(request, content))
+                    .takeUntilOther(watch(() -> !answered))
+                    .concatWith(Mono.defer(this::whole));
+        }
+
+        private Publisher<Step> take(ArtifactSource.Request request, ArtifactSource.Content content) {
+            answered = true;
+            if (content.offset() != 0 && content.offset() != request.offset()) {
+                return Mono.error(new SourceException(
+                        OtaException.Reason.BAD_RESPONSE,
+                        artifact.name() + ": the source went on at byte " + content.offset() + " (expected: "
+                                + request.offset() + ")",
+                        null));
+            }
+            if (size != Artifact.UNKNOWN_SIZE && content.size() != Artifact.UNKNOWN_SIZE && content.size() != size) {
+                if (artifact.size() != Artifact.UNKNOWN_SIZE) {
+                    return Mono.error(new LengthMismatchException(artifact.name(), size, content.size()));
+                }
+                if (content.offset() != 0) {
+                    return Mono.error(new SourceException(
+                            OtaException.Reason.BAD_RESPONSE,
+                            artifact.name() + ": the source went on with another length, " + content.size()
+                                    + " (expected: " + size + ")",
+                            null));
+                }
+            }
+            if (content.offset() == 0 && request.offset() > 0) {
+                hasher.reset();
+                if (content.validator() != null
+                        && request.validator() != null
+                        && !content.validator().equals(request.validator())
+                        && ++changes > MAX_CHANGES) {
+                    return Mono.error(new SourceException(
+                            OtaException.Reason.CHANGED_TOO_OFTEN,
+                            artifact.name() + ": changed " + changes + " times while it was fetched",
+                            null));
+                }
+            }
+            if (artifact.size() == Artifact.UNKNOWN_SIZE) {
+                size = content.size();
+            }
+            return writer.begin(content.offset(), size, content.validator())
+                    .thenMany(Flux.defer(() -> {
+                        // Slowness ends the bytes and not the append, so that what came is made durable.
+                        Flux<ByteBuf> watched =
+                                bounded(content.bytes(), content.offset()).takeUntilOther(watch(() -> true));
+                        return writer.append(watched, hasher);
+                    }))
+                    .map(offset -> new Step.Moved(offset, size));
+        }
+
+        /** Lets no byte through that is beyond the declared length, whatever the source does. */
+        private Flux<ByteBuf> bounded(Flux<ByteBuf> bytes, long start) {
+            AtomicLong end = new AtomicLong(start);
+            return bytes.handle((buffer, sink) -> {
+                int length = buffer.readableBytes();
+                long reached = end.addAndGet(length);
+                if (size != Artifact.UNKNOWN_SIZE && reached > size) {
+                    buffer.release();
+                    sink.error(new LengthMismatchException(artifact.name(), size, reached));
+                } else {
+                    received.addAndGet(length);
+                    sink.next(buffer);
+                }
+            });
+        }
+
+        private Mono<Step> whole() {
+            if (size != Artifact.UNKNOWN_SIZE && writer.offset() < size) {
+                return Mono.error(new TransferException(
+                        OtaException.Reason.CONNECTION_LOST,
+                        artifact.name() + ": the source ended at byte " + writer.offset() + " (expected: " + size + ")",
+                        null));
+            }
+            complete = true;
+            return Mono.empty();
+        }
+
+        /** Never completes; errors when a window brings too little while {@code watching}. */
+        private Mono<Void> watch(BooleanSupplier watching) {
+            AtomicLong before = new AtomicLong(received.get());
+            return Flux.interval(minimum.window(), timer)
+                    .onBackpressureDrop()
+                    .<Void>handle((tick, sink) -> {
+                        long now = received.get();
+                        long moved = now - before.getAndSet(now);
+                        if (moved < minimum.bytes() && watching.getAsBoolean()) {
+                            sink.error(new TransferException(
+                                    OtaException.Reason.TOO_SLOW,
+                                    artifact.name() + ": " + moved + " bytes in " + minimum.window() + " (expected: >= "
+                                            + minimum.bytes() + ")",
+                                    null));
+                        }
+                    })
+                    .then();
+        }
+
+        private Flux<Step> broke(OtaException e) {
+            boolean progress = writer.offset() > offsetAtFailure;
+            offsetAtFailure = writer.offset();
+            if (progress) {
+                relocated = false;
+            }
+            if (e instanceof SourceException gone && mayHaveMoved(gone) && !relocated && located) {
+                relocated = true;
+                return relocate(gone).thenMany(Flux.empty());
+            }
+            if (!(e instanceof TransferException interrupted)) {
+                return Flux.error(e);
+            }
+            // A drip is progress of a kind that must not go on for ever.
+            if (progress && e.reason() != OtaException.Reason.TOO_SLOW) {
+                failures = 0;
+            }
+            if (++failures > backoff.attempts()) {
+                return Flux.error(e);
+            }
+            pause = backoff.pause(failures, interrupted.retryAfter().orElse(null));
+            return Flux.just(new Step.Broke(interrupted, pause));
+        }
+
+        private Mono<Step> commit() {
+            Mono<Void> begun = size == 0 ? writer.begin(0, 0, null) : Mono.empty();
+            return begun.then(Mono.defer(() -> writer.commit(hasher.finish())))
+                    .doOnNext(ArtifactStore.Stored::release)
+                    .map(stored -> new Step.Committed(stored.digest()));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+package io.otaflux;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+
+/** One upgrade that has not ended, as this process knows it. */
+final class Upgrade {
+
+    private final Sinks.One<String> withdrawn = Sinks.one();
+    private final List<ArtifactStore.Stored> references = new ArrayList<>();
+
+    private UpgradeTrigger trigger;
+    private boolean located;
+    private UpgradeJournal.State state;
+    private boolean journaled;
+    private boolean started;
+    private boolean ended;
+    private boolean installing;
+    private boolean withdrawing;
+    private Duration active = Duration.ZERO;
+
+    Upgrade(UpgradeTrigger trigger, boolean located, UpgradeJournal.State state, boolean journaled) {
+        this.trigger = trigger;
+        this.located = located;
+        this.state = state;
+        this.journaled = journaled;
+    }
+
+    synchronized UpgradeTrigger trigger() {
+        return trigger;
+    }
+
+    synchronized boolean isLocated() {
+        return located;
+    }
+
+    /** The same upgrade was pushed again: its locations are the fresh ones. */
+    synchronized void relocate(UpgradeTrigger again) {
+        trigger = again;
+        located = true;
+    }
+
+    synchronized UpgradeJournal.State state() {
+        return state;
+    }
+
+    synchronized void reach(UpgradeJournal.State reached) {
+        state = reached;
+    }
+
+    /** Tells whether there is an entry of it in the journal; one that was started by hand has none. */
+    synchronized boolean isJournaled() {
+        return journaled;
+    }
+
+    synchronized void journaled() {
+        journaled = true;
+    }
+
+    /** Tells true to the first who asks, until {@link #pause()}. */
+    synchronized boolean start() {
+        if (started || ended) {
+            return false;
+        }
+        started = true;
+        return true;
+    }
+
+    /** Whoever worked on it stopped without an end; it may be started again. */
+    synchronized void pause() {
+        started = false;
+    }
+
+    /** Tells true once: to whoever brings it to its end. */
+    synchronized boolean end() {
+        boolean first = !ended;
+        ended = true;
+        return first;
+    }
+
+    synchronized void refer(ArtifactStore.Stored stored) {
+        if (ended) {
+            stored.release();
+        } else {
+            references.add(stored);
+        }
+    }
+
+    synchronized void release() {
+        references.forEach(ArtifactStore.Stored::release);
+        references.clear();
+    }
+
+    /** Adds to the time that was spent working on it, as against waiting for a place or a person. */
+    synchronized void spent(Duration time) {
+        active = active.plus(time);
+    }
+
+    synchronized Duration active() {
+        return active;
+    }
+
+    /** Tells true when it could still be withdrawn, and is. */
+    boolean withdraw(String reason) {
+        synchronized (this) {
+            if (installing || ended) {
+                return false;
+            }
+            withdrawing = true;
+        }
+        withdrawn.tryEmitValue(reason);
+        return true;
+    }
+
+    /** Tells false when it was withdrawn before; from now on it cannot be. */
+    synchronized boolean beginInstallation() {
+        installing = !withdrawing;
+        return installing;
+    }
+
+    /** Errors with {@link Withdrawal} when the upgrade is withdrawn; never completes. */
+    <T> Mono<T> withdrawal() {
+        return withdrawn.asMono().flatMap(reason -> Mono.error(new Withdrawal(reason)));
+    }
+
+    /** Ends a stage that is under way; never seen by anybody outside. */
+    static final class Withdrawal extends RuntimeException {
+
+        Withdrawal(String reason) {
+            super(reason, null, false, false);
+        }
+    }
+}

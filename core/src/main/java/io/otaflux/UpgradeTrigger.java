@@ -1,0 +1,66 @@
+package io.otaflux;
+
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A platform's request to bring one module of one device to one version.
+ *
+ * @param device whose module it is
+ * @param module the separately versioned part of the device; {@link #DEFAULT_MODULE} is the device's own firmware
+ * @param version the version to reach; compared for equality only
+ * @param artifacts what to fetch, in the platform's order; never empty, nearly always one
+ * @param tags what the platform attached for the application; may be empty
+ */
+public record UpgradeTrigger(
+        DeviceId device, String module, String version, List<Artifact> artifacts, Map<String, String> tags) {
+
+    /** The module that is the device's own firmware. */
+    public static final String DEFAULT_MODULE = "default";
+
+    /** @throws IllegalArgumentException when a name is not allowed or there is no artifact */
+    public UpgradeTrigger {
+        Names.MODULE.check("module", module);
+        Names.VERSION.check("version", version);
+        artifacts = List.copyOf(artifacts);
+        if (artifacts.isEmpty()) {
+            throw new IllegalArgumentException("artifacts: none (expected: at least one)");
+        }
+        tags = Map.copyOf(tags);
+    }
+
+    public UpgradeTrigger(DeviceId device, String module, String version, Artifact artifact) {
+        this(device, module, version, List.of(artifact), Map.of());
+    }
+
+    /** The first artifact, and nearly always the only one. */
+    public Artifact artifact() {
+        return artifacts.get(0);
+    }
+
+    /** What makes two triggers ask for the same upgrade: everything but where the bytes are at the moment. */
+    public UpgradeKey key() {
+        return new UpgradeKey(
+                device,
+                module,
+                version,
+                artifacts.stream().map(Artifact::digests).toList());
+    }
+
+    /** The sum of the artifacts' sizes in bytes, or {@link Artifact#UNKNOWN_SIZE} when one is unknown. */
+    public long size() {
+        long sum = 0;
+        for (Artifact artifact : artifacts) {
+            if (artifact.size() == Artifact.UNKNOWN_SIZE) {
+                return Artifact.UNKNOWN_SIZE;
+            }
+            sum = Math.addExact(sum, artifact.size());
+        }
+        return sum;
+    }
+
+    @Override
+    public String toString() {
+        return "UpgradeTrigger[" + device + " " + module + " -> " + version + ", " + artifacts + "]";
+    }
+}
