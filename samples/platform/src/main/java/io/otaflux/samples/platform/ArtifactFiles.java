@@ -67,11 +67,11 @@ final class ArtifactFiles implements AutoCloseable {
     /** Where the file with this digest is, if it is there. Anything that is not a digest is not there. */
     Path locate(String sha256) {
         if (!SHA256.matcher(sha256).matches()) {
-            throw RefusedException.notFound("artifact", "(not a digest)");
+            throw RequestRefusedException.notFound("artifact", "(not a digest)");
         }
         Path file = artifacts.resolve(sha256);
         if (!Files.isRegularFile(file)) {
-            throw RefusedException.notFound("artifact", sha256);
+            throw RequestRefusedException.notFound("artifact", sha256);
         }
         return file;
     }
@@ -91,7 +91,7 @@ final class ArtifactFiles implements AutoCloseable {
 
     /**
      * Stores what a stream brings, on threads of its own, with bounded memory. The Mono emits the stored file when it is
-     * durable; it fails with {@link RefusedException} if the stream is empty or longer than allowed; then, and when it is
+     * durable; it fails with {@link RequestRefusedException} if the stream is empty or longer than allowed; then, and when it is
      * cancelled, nothing is kept. The stream's buffers are released.
      */
     Mono<StoredFile> store(Flux<ByteBuf> content) {
@@ -138,7 +138,7 @@ final class ArtifactFiles implements AutoCloseable {
         void write(ByteBuffer bytes) throws IOException {
             size += bytes.remaining();
             if (size > maxBytes) {
-                throw RefusedException.tooLarge("the package", maxBytes);
+                throw RequestRefusedException.tooLarge("the package", maxBytes);
             }
             sha256.update(bytes.duplicate());
             md5.update(bytes.duplicate());
@@ -149,7 +149,7 @@ final class ArtifactFiles implements AutoCloseable {
 
         StoredFile finish() throws IOException {
             if (size == 0) {
-                throw RefusedException.invalid("the package is empty");
+                throw RequestRefusedException.invalid("the package is empty");
             }
             StoredFile stored = new StoredFile(
                     HexFormat.of().formatHex(sha256.digest()), HexFormat.of().formatHex(md5.digest()), size);

@@ -49,6 +49,7 @@ final class DeviceConversation implements AutoCloseable {
     private final Mqtt3AsyncClient client;
     private final AtomicLong malformed = new AtomicLong();
     private volatile boolean wasConnected;
+    private volatile boolean closing;
     private volatile @Nullable Throwable refusal;
     private @Nullable Disposable messages;
 
@@ -80,7 +81,11 @@ final class DeviceConversation implements AutoCloseable {
                             .flatMapSequential(this::receive, MESSAGES_IN_WORK)
                             .subscribe(
                                     ignored -> {},
-                                    error -> log.error("the conversation with the devices has ended", error));
+                                    error -> {
+                                        if (!closing) {
+                                            log.error("the conversation with the devices has ended", error);
+                                        }
+                                    });
                     return Mono.fromFuture(client.connectWith()
                             .cleanSession(broker.tellsPresence())
                             .send());
@@ -118,6 +123,7 @@ final class DeviceConversation implements AutoCloseable {
     /** Disconnects, then stops listening. */
     @Override
     public void close() {
+        closing = true;
         if (client.getState().isConnectedOrReconnect()) {
             try {
                 client.disconnect().get(PATIENCE.toMillis(), TimeUnit.MILLISECONDS);

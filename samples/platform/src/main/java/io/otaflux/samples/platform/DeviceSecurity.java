@@ -12,7 +12,7 @@ import org.apache.activemq.artemis.spi.core.security.ActiveMQSecurityManager5;
 import org.apache.activemq.artemis.spi.core.security.jaas.UserPrincipal;
 import org.jspecify.annotations.Nullable;
 
-/** Who may log in to the embedded broker, and to which topics. */
+/** Who may log in to the embedded broker, as which session, and to which topics. */
 final class DeviceSecurity implements ActiveMQSecurityManager5 {
 
     private final DeviceAuthenticator authenticator;
@@ -31,16 +31,22 @@ final class DeviceSecurity implements ActiveMQSecurityManager5 {
             @Nullable String password,
             RemotingConnection connection,
             @Nullable String securityDomain) {
-        boolean known = isPlatform(user, password)
-                || authenticator
-                        .authenticate(connection.getClientID(), user, password)
-                        .isPresent();
-        if (!known || user == null) {
+        if (isPlatform(user, password)) {
+            return subject(platform.username(), "");
+        }
+        Subject earlier = connection.getSubject();
+        if (earlier != null && user(earlier).equals(user)) {
+            // Artemis asks again for every permission; the client id is not the one that was signed any more.
+            device(connection).ifPresent(device -> connection.setClientID(sessionName(device)));
+            return earlier;
+        }
+        String clientId = connection.getClientID();
+        Optional<DeviceKey> device = authenticator.authenticate(clientId, user, password);
+        if (device.isEmpty() || user == null) {
             return null;
         }
-        Subject subject = new Subject();
-        subject.getPrincipals().add(new UserPrincipal(user));
-        return subject;
+        connection.setClientID(sessionName(device.get()));
+        return subject(user, clientId);
     }
 
     @Override
@@ -83,6 +89,29 @@ final class DeviceSecurity implements ActiveMQSecurityManager5 {
     Optional<DeviceKey> device(RemotingConnection connection) {
         Subject subject = connection.getSubject();
         return subject == null ? Optional.empty() : DeviceAuthenticator.device(user(subject));
+    }
+
+    /** The client id that a connection came with. */
+    String originalClientId(RemotingConnection connection) {
+        Subject subject = connection.getSubject();
+        return subject == null
+                ? ""
+                : subject.getPublicCredentials(String.class).iterator().next();
+    }
+
+    /**
+     * What the broker knows a device's session by, in place of the client id. Client ids are free text: two devices may use
+     * the same, which must not make them share a session, and one device may use several, which must not give it two.
+     */
+    private static String sessionName(DeviceKey device) {
+        return "device:" + device;
+    }
+
+    private static Subject subject(String user, String clientId) {
+        Subject subject = new Subject();
+        subject.getPrincipals().add(new UserPrincipal(user));
+        subject.getPublicCredentials().add(clientId);
+        return subject;
     }
 
     private boolean isPlatform(@Nullable String user, @Nullable String password) {

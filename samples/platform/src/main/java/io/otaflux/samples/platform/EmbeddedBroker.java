@@ -16,7 +16,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import org.apache.activemq.artemis.api.core.ActiveMQDisconnectedException;
+import org.apache.activemq.artemis.api.core.SimpleString;
 import org.apache.activemq.artemis.core.config.Configuration;
 import org.apache.activemq.artemis.core.config.WildcardConfiguration;
 import org.apache.activemq.artemis.core.config.impl.ConfigurationImpl;
@@ -44,7 +44,8 @@ import org.slf4j.LoggerFactory;
  *       dropped without breaking the connection; a subscription to one is refused in the SUBACK.
  *   <li>A keepalive below 30 s is refused with CONNACK 2; one above 1200 s is accepted (documents and the C client's header
  *       disagree on what the real platform does with it).
- *   <li>A second login of a device ends its first connection, whatever client ids the two use.
+ *   <li>A second login of a device ends its first connection, whatever client ids the two use, and devices that use the
+ *       same client id do not get in each other's way: a session belongs to a device ({@link DeviceSecurity}).
  *   <li>A session whose client id has {@code _ss=1} is subscribed to its topics by the broker: Alibaba's C client never
  *       sends a SUBSCRIBE for them.
  * </ul>
@@ -55,6 +56,7 @@ final class EmbeddedBroker implements Broker {
 
     private static final Logger log = LoggerFactory.getLogger(EmbeddedBroker.class);
     private static final String ACCEPTOR = "mqtt";
+    private static final SimpleString UNDELIVERABLE = SimpleString.of("undeliverable");
     private static final int SHORTEST_KEEPALIVE_SECONDS = 30;
     private static final long MAX_BYTES_PER_TOPIC = 16L << 20;
 
@@ -136,6 +138,9 @@ final class EmbeddedBroker implements Broker {
         WildcardConfiguration topics =
                 new WildcardConfiguration().setDelimiter('/').setSingleWord('+').setAnyWords('#');
         AddressSettings settings = new AddressSettings()
+                // Nobody listens there: what cannot be delivered is pushed again when its device is back.
+                .setDeadLetterAddress(UNDELIVERABLE)
+                .setExpiryAddress(UNDELIVERABLE)
                 .setMaxSizeBytes(MAX_BYTES_PER_TOPIC)
                 .setAddressFullMessagePolicy(AddressFullMessagePolicy.DROP);
         return new ConfigurationImpl()
@@ -182,22 +187,17 @@ final class EmbeddedBroker implements Broker {
     }
 
     private void loggedIn(DeviceKey device, RemotingConnection connection) {
-        if (DeviceAuthenticator.wantsImplicitSubscriptions(connection.getClientID())) {
+        if (DeviceAuthenticator.wantsImplicitSubscriptions(security.originalClientId(connection))) {
             subscribe(device, connection.getClientID());
         }
-        RemotingConnection older = connections.put(device, connection);
-        if (older != null && older != connection) {
-            // On another thread: two logins that end each other would wait for each other's session.
-            server.getThreadPool()
-                    .execute(() -> older.fail(new ActiveMQDisconnectedException("the device has logged in again")));
-        }
+        connections.put(device, connection);
         presence.connected(device);
     }
 
     /** The session, once it starts, takes up the subscriptions in its state as those of an earlier connection. */
-    private void subscribe(DeviceKey device, String clientId) {
+    private void subscribe(DeviceKey device, String sessionName) {
         try {
-            MQTTSessionState session = MQTTStateManager.getInstance(server).getSessionState(clientId);
+            MQTTSessionState session = MQTTStateManager.getInstance(server).getSessionState(sessionName);
             for (String topic : DeviceTopics.implicitSubscriptions(device)) {
                 session.addSubscription(
                         new MqttTopicSubscription(topic, MqttQoS.AT_LEAST_ONCE),

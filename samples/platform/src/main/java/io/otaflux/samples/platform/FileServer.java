@@ -67,7 +67,7 @@ final class FileServer {
         return Mono.fromCallable(() -> find(sha256))
                 .subscribeOn(disk)
                 .map(Optional::of)
-                .onErrorReturn(RefusedException.class, Optional.empty())
+                .onErrorReturn(RequestRefusedException.class, Optional.empty())
                 .flatMap(found -> found.isPresent()
                         ? send(request, response, head, found.get())
                         : refuse(response, head, HttpResponseStatus.NOT_FOUND, "NoSuchKey"));

@@ -42,7 +42,7 @@ final class Jobs {
     Product createProduct(String productKey, Instant now) {
         Limits.name("productKey", productKey);
         if (state.hasProduct(productKey)) {
-            throw RefusedException.conflict("product '" + productKey + "' exists already");
+            throw RequestRefusedException.conflict("product '" + productKey + "' exists already");
         }
         Product product = new Product(productKey, now);
         state.put(product);
@@ -53,7 +53,7 @@ final class Jobs {
         Limits.name("deviceName", key.deviceName());
         requireProduct(key.productKey());
         if (state.device(key) != null) {
-            throw RefusedException.conflict("device '" + key + "' exists already");
+            throw RequestRefusedException.conflict("device '" + key + "' exists already");
         }
         RegisteredDevice device = new RegisteredDevice(key.productKey(), key.deviceName(), secret, Map.of(), now);
         state.put(device);
@@ -86,7 +86,7 @@ final class Jobs {
             if (firmware.productKey().equals(productKey)
                     && firmware.module().equals(module)
                     && firmware.version().equals(version)) {
-                throw RefusedException.conflict("package " + firmware.id() + " is already version " + version
+                throw RequestRefusedException.conflict("package " + firmware.id() + " is already version " + version
                         + " of module " + module + " of product " + productKey);
             }
         }
@@ -104,7 +104,7 @@ final class Jobs {
         Limits.tags(request.tags());
         request.sourceVersions().forEach(version -> Limits.name("a source version", version));
         if (request.multiModule() && request.overwriteMode() == OverwriteMode.REPLACE_EARLIER) {
-            throw RefusedException.invalid("multiModule cannot be combined with overwriteMode 2");
+            throw RequestRefusedException.invalid("multiModule cannot be combined with overwriteMode 2");
         }
         Collection<RegisteredDevice> targets = targets(request, firmware);
 
@@ -127,7 +127,7 @@ final class Jobs {
     StoredJob cancelJob(String jobId, Instant now) {
         StoredJob job = requireJob(jobId);
         if (status(job) != Job.Status.IN_PROGRESS) {
-            throw RefusedException.conflict("job '" + jobId + "' is " + status(job) + " already");
+            throw RequestRefusedException.conflict("job '" + jobId + "' is " + status(job) + " already");
         }
         StoredJob cancelled = job.asCancelled();
         state.put(cancelled);
@@ -219,7 +219,7 @@ final class Jobs {
                 return offer(task, now);
             }
         }
-        throw RefusedException.notFound("task of job " + jobId + " for device", device.toString());
+        throw RequestRefusedException.notFound("task of job " + jobId + " for device", device.toString());
     }
 
     Job view(StoredJob job) {
@@ -234,7 +234,7 @@ final class Jobs {
     StoredJob requireJob(String jobId) {
         StoredJob job = state.job(jobId);
         if (job == null) {
-            throw RefusedException.notFound("job", jobId);
+            throw RequestRefusedException.notFound("job", jobId);
         }
         return job;
     }
@@ -242,7 +242,7 @@ final class Jobs {
     FirmwarePackage requirePackage(String packageId) {
         FirmwarePackage firmware = state.firmware(packageId);
         if (firmware == null) {
-            throw RefusedException.notFound("package", packageId);
+            throw RequestRefusedException.notFound("package", packageId);
         }
         return firmware;
     }
@@ -250,7 +250,7 @@ final class Jobs {
     void requireProduct(String productKey) {
         Limits.name("productKey", productKey);
         if (!state.hasProduct(productKey)) {
-            throw RefusedException.notFound("product", productKey);
+            throw RequestRefusedException.notFound("product", productKey);
         }
     }
 
@@ -272,17 +272,17 @@ final class Jobs {
                     .toList();
         }
         if (names.isEmpty()) {
-            throw RefusedException.invalid("devices names no device; leave it out or say ALL for every device");
+            throw RequestRefusedException.invalid("devices names no device; leave it out or say ALL for every device");
         }
         List<RegisteredDevice> targets = new ArrayList<>();
         for (String name : new LinkedHashSet<>(names)) {
             DeviceKey key = new DeviceKey(firmware.productKey(), name);
             RegisteredDevice device = state.device(key);
             if (device == null) {
-                throw RefusedException.notFound("device", key.toString());
+                throw RequestRefusedException.notFound("device", key.toString());
             }
             if (!device.versions().containsKey(firmware.module())) {
-                throw RefusedException.conflict(
+                throw RequestRefusedException.conflict(
                         "device '" + key + "' has never reported a version of module " + firmware.module());
             }
             targets.add(device);

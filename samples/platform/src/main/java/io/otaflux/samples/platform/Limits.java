@@ -32,10 +32,10 @@ final class Limits {
 
     static String name(String what, @Nullable String text) {
         if (text == null || text.isEmpty()) {
-            throw RefusedException.invalid(what + " is missing");
+            throw RequestRefusedException.invalid(what + " is missing");
         }
         if (!isName(text)) {
-            throw RefusedException.invalid(what + " must be 1 to " + MAX_NAME
+            throw RequestRefusedException.invalid(what + " must be 1 to " + MAX_NAME
                     + " characters of A-Z a-z 0-9 . _ -, not '" + abbreviated(text) + "'");
         }
         return text;
@@ -43,35 +43,35 @@ final class Limits {
 
     static @Nullable String customInfo(@Nullable String text) {
         if (text != null && text.length() > MAX_CUSTOM_INFO) {
-            throw RefusedException.invalid("customInfo must be at most " + MAX_CUSTOM_INFO + " characters");
+            throw RequestRefusedException.invalid("customInfo must be at most " + MAX_CUSTOM_INFO + " characters");
         }
         return text;
     }
 
     static void timeout(@Nullable Duration limit) {
         if (limit != null && (limit.compareTo(SHORTEST_TIMEOUT) < 0 || limit.compareTo(LONGEST_TIMEOUT) > 0)) {
-            throw RefusedException.invalid("timeoutInMinutes must be 1 to 1440, not " + limit.toMinutes());
+            throw RequestRefusedException.invalid("timeoutInMinutes must be 1 to 1440, not " + limit.toMinutes());
         }
     }
 
     static void tags(Map<String, String> tags) {
         if (tags.size() > MAX_TAGS) {
-            throw RefusedException.invalid("at most " + MAX_TAGS + " tags, not " + tags.size());
+            throw RequestRefusedException.invalid("at most " + MAX_TAGS + " tags, not " + tags.size());
         }
         int total = 0;
         for (Map.Entry<String, String> tag : tags.entrySet()) {
             if (!TAG_KEY.matcher(tag.getKey()).matches()) {
-                throw RefusedException.invalid("a tag's key must be 1 to 30 characters of A-Z a-z 0-9 ., not '"
+                throw RequestRefusedException.invalid("a tag's key must be 1 to 30 characters of A-Z a-z 0-9 ., not '"
                         + abbreviated(tag.getKey()) + "'");
             }
             if (tag.getValue().isEmpty() || tag.getValue().length() > MAX_TAG_VALUE) {
-                throw RefusedException.invalid(
+                throw RequestRefusedException.invalid(
                         "the value of tag '" + tag.getKey() + "' must be 1 to " + MAX_TAG_VALUE + " characters");
             }
             total += tag.getKey().length() + tag.getValue().length();
         }
         if (total > MAX_TAGS_TOTAL) {
-            throw RefusedException.invalid("all tags together must be at most " + MAX_TAGS_TOTAL + " characters");
+            throw RequestRefusedException.invalid("all tags together must be at most " + MAX_TAGS_TOTAL + " characters");
         }
     }
 

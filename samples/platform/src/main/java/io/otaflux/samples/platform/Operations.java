@@ -20,7 +20,7 @@ import reactor.core.scheduler.Schedulers;
 /**
  * What can be asked of the platform, for every way of asking (REST, Java, devices). Each Mono does nothing before it is
  * subscribed to, runs its command on the state's thread, emits on another when what it changed is durable, and fails with
- * {@link RefusedException} if the platform refuses.
+ * {@link RequestRefusedException} if the platform refuses.
  */
 final class Operations {
 
@@ -76,7 +76,7 @@ final class Operations {
         return run(() -> {
             RegisteredDevice device = state.device(key);
             if (device == null) {
-                throw RefusedException.notFound("device", key.toString());
+                throw RequestRefusedException.notFound("device", key.toString());
             }
             return view(device);
         });

@@ -19,7 +19,7 @@ public enum OverwriteMode {
                 return mode;
             }
         }
-        throw RefusedException.invalid("overwriteMode must be 1 or 2, not " + number);
+        throw RequestRefusedException.invalid("overwriteMode must be 1 or 2, not " + number);
     }
 
     int number() {

@@ -37,7 +37,7 @@ import reactor.netty.resources.LoopResources;
  * }</pre>
  *
  * <p>The methods that ask or change something block until the answer is there and the change is on disk; they must not be
- * called from a non-blocking thread. They throw {@link RefusedException} if the platform refuses. All methods may be called
+ * called from a non-blocking thread. They throw {@link RequestRefusedException} if the platform refuses. All methods may be called
  * from any thread.
  *
  * <p>What it does not do of the real platform: gateways' sub-devices, MQTT file transfer, dynamic registration, dynamic and
@@ -297,7 +297,7 @@ public final class Platform implements AutoCloseable {
         try {
             return answer.toFuture().join();
         } catch (CompletionException e) {
-            if (e.getCause() instanceof RefusedException refused) {
+            if (e.getCause() instanceof RequestRefusedException refused) {
                 throw refused;
             }
             if (e.getCause() instanceof IOException io) {

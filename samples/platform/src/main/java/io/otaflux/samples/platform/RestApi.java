@@ -158,7 +158,7 @@ final class RestApi {
         Call call = new Call(request, response);
         return Mono.defer(() -> Mono.from(dispatch(call)))
                 .onErrorResume(
-                        RefusedException.class,
+                        RequestRefusedException.class,
                         refused -> call.refuse(
                                 refused.reason().httpStatus(), refused.reason().name(), refused.getMessage()))
                 .onErrorResume(error -> {
@@ -224,7 +224,7 @@ final class RestApi {
 
     private static String present(String what, @Nullable String value) {
         if (value == null) {
-            throw RefusedException.invalid(what + " is missing");
+            throw RequestRefusedException.invalid(what + " is missing");
         }
         return value;
     }
@@ -295,7 +295,7 @@ final class RestApi {
 
         private void collect(ByteArrayOutputStream collected, ByteBuf part) {
             if (collected.size() + part.readableBytes() > MAX_JSON_BYTES) {
-                throw RefusedException.tooLarge("the body", MAX_JSON_BYTES);
+                throw RequestRefusedException.tooLarge("the body", MAX_JSON_BYTES);
             }
             byte[] bytes = new byte[part.readableBytes()];
             part.readBytes(bytes);
@@ -306,22 +306,22 @@ final class RestApi {
             try {
                 T value = json.readValue(body, type);
                 if (value == null) {
-                    throw RefusedException.invalid("the body must be a JSON object");
+                    throw RequestRefusedException.invalid("the body must be a JSON object");
                 }
                 return value;
             } catch (UnrecognizedPropertyException e) {
-                throw RefusedException.invalid("the body has an unknown field '" + e.getPropertyName() + "'");
+                throw RequestRefusedException.invalid("the body has an unknown field '" + e.getPropertyName() + "'");
             } catch (JsonMappingException e) {
-                if (e.getCause() instanceof RefusedException refused) {
+                if (e.getCause() instanceof RequestRefusedException refused) {
                     throw refused;
                 }
                 String field = e.getPath().isEmpty() ? null : e.getPath().get(0).getFieldName();
-                throw RefusedException.invalid(
+                throw RequestRefusedException.invalid(
                         field == null
                                 ? "the body must be a JSON object"
                                 : "the field '" + field + "' has a wrong type");
             } catch (IOException e) {
-                throw RefusedException.invalid("the body is not JSON");
+                throw RequestRefusedException.invalid("the body is not JSON");
             }
         }
 
@@ -395,7 +395,7 @@ final class RestApi {
                 return null;
             }
             if (!devices.isArray()) {
-                throw RefusedException.invalid("devices must be \"ALL\" or a list of device names");
+                throw RequestRefusedException.invalid("devices must be \"ALL\" or a list of device names");
             }
             List<String> names = new ArrayList<>();
             devices.forEach(name -> names.add(Limits.name("a device name", name.textValue())));

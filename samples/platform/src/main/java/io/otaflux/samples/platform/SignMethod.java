@@ -25,7 +25,7 @@ public enum SignMethod {
         try {
             return valueOf(text.toUpperCase(Locale.ROOT));
         } catch (IllegalArgumentException e) {
-            throw RefusedException.invalid("signMethod must be Md5 or Sha256, not '" + text + "'");
+            throw RequestRefusedException.invalid("signMethod must be Md5 or Sha256, not '" + text + "'");
         }
     }
 }

@@ -146,9 +146,13 @@ final class DeviceClient implements AutoCloseable {
         return login;
     }
 
-    /** Goes away without a word, as a device that lost its network. */
     @Override
     public void close() {
+        leave();
+    }
+
+    /** Says goodbye; what has been received can still be looked at. */
+    void leave() {
         if (client.getState().isConnected()) {
             await(client.disconnect());
         }

@@ -44,7 +44,7 @@ class JobsTest {
         inform(ONE, "1.0.0");
 
         assertRefused(
-                RefusedException.Reason.CONFLICT,
+                RequestRefusedException.Reason.CONFLICT,
                 "never reported",
                 JobRequest.of("p1").withDevices("one", "two"));
         assertThat(state.jobs()).isEmpty();
@@ -261,7 +261,7 @@ class JobsTest {
         assertThat(jobs.takePushes()).isEmpty();
         StoredJob next = jobs.createJob(JobRequest.of("p1").withDevices("one"), NOW);
         assertThat(onlyTask(next).status()).isEqualTo(TaskStatus.QUEUED);
-        assertThatThrownBy(() -> jobs.cancelJob(job.id(), NOW)).isInstanceOf(RefusedException.class);
+        assertThatThrownBy(() -> jobs.cancelJob(job.id(), NOW)).isInstanceOf(RequestRefusedException.class);
     }
 
     @Test
@@ -279,11 +279,11 @@ class JobsTest {
     @ParameterizedTest
     @ValueSource(strings = {"", "a b", "a/b", "ä", "+", "#", "$x", "a&b"})
     void aNameThatDoesNotFitIntoATopicIsRefused(String name) {
-        assertThatThrownBy(() -> jobs.createProduct(name, NOW)).isInstanceOf(RefusedException.class);
+        assertThatThrownBy(() -> jobs.createProduct(name, NOW)).isInstanceOf(RequestRefusedException.class);
         assertThatThrownBy(() -> jobs.createDevice(new DeviceKey("pk", name), "s", NOW))
-                .isInstanceOf(RefusedException.class);
-        assertThatThrownBy(() -> jobs.checkPackage("pk", name, "1", null)).isInstanceOf(RefusedException.class);
-        assertThatThrownBy(() -> jobs.checkPackage("pk", "app", name, null)).isInstanceOf(RefusedException.class);
+                .isInstanceOf(RequestRefusedException.class);
+        assertThatThrownBy(() -> jobs.checkPackage("pk", name, "1", null)).isInstanceOf(RequestRefusedException.class);
+        assertThatThrownBy(() -> jobs.checkPackage("pk", "app", name, null)).isInstanceOf(RequestRefusedException.class);
     }
 
     @Test
@@ -291,23 +291,23 @@ class JobsTest {
         inform(ONE, "1.0.0");
         JobRequest job = JobRequest.of("p1");
 
-        assertRefused(RefusedException.Reason.NOT_FOUND, "package 'p9'", JobRequest.of("p9"));
-        assertRefused(RefusedException.Reason.NOT_FOUND, "nobody", job.withDevices("nobody"));
-        assertRefused(RefusedException.Reason.INVALID, "no device", job.withDevices());
-        assertRefused(RefusedException.Reason.INVALID, "1440", job.withTimeout(Duration.ofSeconds(59)));
-        assertRefused(RefusedException.Reason.INVALID, "1440", job.withTimeout(Duration.ofMinutes(1441)));
-        assertRefused(RefusedException.Reason.INVALID, "key", job.withTags(Map.of("a-b", "v")));
-        assertRefused(RefusedException.Reason.INVALID, "value", job.withTags(Map.of("a", "")));
+        assertRefused(RequestRefusedException.Reason.NOT_FOUND, "package 'p9'", JobRequest.of("p9"));
+        assertRefused(RequestRefusedException.Reason.NOT_FOUND, "nobody", job.withDevices("nobody"));
+        assertRefused(RequestRefusedException.Reason.INVALID, "no device", job.withDevices());
+        assertRefused(RequestRefusedException.Reason.INVALID, "1440", job.withTimeout(Duration.ofSeconds(59)));
+        assertRefused(RequestRefusedException.Reason.INVALID, "1440", job.withTimeout(Duration.ofMinutes(1441)));
+        assertRefused(RequestRefusedException.Reason.INVALID, "key", job.withTags(Map.of("a-b", "v")));
+        assertRefused(RequestRefusedException.Reason.INVALID, "value", job.withTags(Map.of("a", "")));
         assertRefused(
-                RefusedException.Reason.INVALID,
+                RequestRefusedException.Reason.INVALID,
                 "overwriteMode 2",
                 job.withMultiModule().withOverwriteMode(OverwriteMode.REPLACE_EARLIER));
     }
 
-    private void assertRefused(RefusedException.Reason reason, String words, JobRequest request) {
+    private void assertRefused(RequestRefusedException.Reason reason, String words, JobRequest request) {
         assertThatThrownBy(() -> jobs.createJob(request, NOW))
                 .isInstanceOfSatisfying(
-                        RefusedException.class,
+                        RequestRefusedException.class,
                         refused -> assertThat(refused.reason()).isEqualTo(reason))
                 .hasMessageContaining(words);
     }

@@ -1,7 +1,7 @@
 package io.otaflux.samples.platform;
 
 /** The platform refuses a request; the message says what is wrong with it. */
-public final class RefusedException extends RuntimeException {
+public final class RequestRefusedException extends RuntimeException {
 
     /** Why, in the terms of HTTP. */
     public enum Reason {
@@ -27,25 +27,25 @@ public final class RefusedException extends RuntimeException {
 
     private final Reason reason;
 
-    private RefusedException(Reason reason, String message) {
+    private RequestRefusedException(Reason reason, String message) {
         super(message);
         this.reason = reason;
     }
 
-    static RefusedException invalid(String message) {
-        return new RefusedException(Reason.INVALID, message);
+    static RequestRefusedException invalid(String message) {
+        return new RequestRefusedException(Reason.INVALID, message);
     }
 
-    static RefusedException notFound(String what, String key) {
-        return new RefusedException(Reason.NOT_FOUND, "no " + what + " '" + key + "'");
+    static RequestRefusedException notFound(String what, String key) {
+        return new RequestRefusedException(Reason.NOT_FOUND, "no " + what + " '" + key + "'");
     }
 
-    static RefusedException conflict(String message) {
-        return new RefusedException(Reason.CONFLICT, message);
+    static RequestRefusedException conflict(String message) {
+        return new RequestRefusedException(Reason.CONFLICT, message);
     }
 
-    static RefusedException tooLarge(String what, long limit) {
-        return new RefusedException(Reason.TOO_LARGE, what + " is larger than " + limit + " bytes");
+    static RequestRefusedException tooLarge(String what, long limit) {
+        return new RequestRefusedException(Reason.TOO_LARGE, what + " is larger than " + limit + " bytes");
     }
 
     /** Why the platform refuses. */
