@@ -71,7 +71,8 @@ final class Limits {
             total += tag.getKey().length() + tag.getValue().length();
         }
         if (total > MAX_TAGS_TOTAL) {
-            throw RequestRefusedException.invalid("all tags together must be at most " + MAX_TAGS_TOTAL + " characters");
+            throw RequestRefusedException.invalid(
+                    "all tags together must be at most " + MAX_TAGS_TOTAL + " characters");
         }
     }
 

@@ -224,9 +224,9 @@ class EmbeddedBrokerTest {
     void aSecondLoginEndsTheFirstEvenUnderAnotherClientId() {
         AtomicInteger firstLost = new AtomicInteger();
         try (DeviceClient first = connect(options -> {
-                    options.id = "first";
-                    options.onDisconnect = firstLost::incrementAndGet;
-                })) {
+            options.id = "first";
+            options.onDisconnect = firstLost::incrementAndGet;
+        })) {
             first.subscribe().inform("app", "1.0.0");
             try (DeviceClient second = connect(options -> options.id = "second").subscribe()) {
                 await().until(() -> firstLost.get() == 1);
@@ -248,8 +248,8 @@ class EmbeddedBrokerTest {
                         })
                         .subscribe()
                         .inform("app", "1.0.0");
-                DeviceClient other = DeviceClient.connect(
-                        platform.mqttPort(), twin, options -> options.cleanSession = false)) {
+                DeviceClient other =
+                        DeviceClient.connect(platform.mqttPort(), twin, options -> options.cleanSession = false)) {
             job();
 
             assertThat(device.nextPush().has("data")).isTrue();
@@ -261,12 +261,10 @@ class EmbeddedBrokerTest {
     @Test
     void aDeviceCannotUseTheTopicsOfAnother() {
         DeviceCredentials victim = platform.createDevice("pk", "victim-" + login.deviceName());
-        try (DeviceClient other = DeviceClient.connect(platform.mqttPort(), victim)
-                .subscribe()
-                .inform("app", "1.0.0")) {
-            await().until(() -> platform.device("pk", victim.deviceName())
-                    .versions()
-                    .containsKey("app"));
+        try (DeviceClient other =
+                DeviceClient.connect(platform.mqttPort(), victim).subscribe().inform("app", "1.0.0")) {
+            await().until(() ->
+                    platform.device("pk", victim.deviceName()).versions().containsKey("app"));
             Job job = platform.createJob(JobRequest.of(firmware.id()).withDevices(victim.deviceName()));
             other.nextPush();
             String topics = "pk/" + victim.deviceName();
@@ -278,14 +276,14 @@ class EmbeddedBrokerTest {
                             .as(filter)
                             .hasCauseInstanceOf(Mqtt3SubAckException.class);
                 }
-                device.publish("/ota/device/inform/" + topics, "{\"params\":{\"version\":\"2.0.0\",\"module\":\"app\"}}");
+                device.publish(
+                        "/ota/device/inform/" + topics, "{\"params\":{\"version\":\"2.0.0\",\"module\":\"app\"}}");
                 device.publish("/ota/device/upgrade/" + topics, "{\"forged\":true}");
 
                 // The connection has survived, and nothing has come of it.
                 device.subscribe().inform("app", "1.0.0");
-                await().until(() -> platform.device("pk", login.deviceName())
-                        .versions()
-                        .containsKey("app"));
+                await().until(() ->
+                        platform.device("pk", login.deviceName()).versions().containsKey("app"));
             }
             assertStatus(job, TaskStatus.NOTIFIED);
             assertThat(other.pushesWaiting()).isZero();
@@ -311,7 +309,8 @@ class EmbeddedBrokerTest {
 
             JsonNode answer = device.query("{\"id\":7, \"params\":{\"module\":\"app\",},}\0");
             assertThat(answer.get("id").intValue()).isEqualTo(7);
-            assertThat(answer.at("/data/url").textValue()).startsWith(platform.httpUri().toString());
+            assertThat(answer.at("/data/url").textValue())
+                    .startsWith(platform.httpUri().toString());
             assertThat(answer.at("/data/extData/ring").textValue()).isEqualTo("1");
             assertStatus(job, TaskStatus.NOTIFIED);
             assertThat(device.pushesWaiting()).isZero();
@@ -339,9 +338,8 @@ class EmbeddedBrokerTest {
                         ("{\"id\":0, \"params\":{\"version\":\"1.0\",\"module\":\"" + module + "\"}}\0")
                                 .getBytes(StandardCharsets.UTF_8),
                         qos[i]);
-                await().until(() -> platform.device("pk", login.deviceName())
-                        .versions()
-                        .containsKey(module));
+                await().until(() ->
+                        platform.device("pk", login.deviceName()).versions().containsKey(module));
             }
         }
     }
@@ -380,9 +378,8 @@ class EmbeddedBrokerTest {
     void theTimeLimitRunsFromTheFirstProgress() {
         try (DeviceClient device = connect().subscribe().inform("app", "1.0.0")) {
             awaitVersion();
-            Job job = platform.createJob(JobRequest.of(firmware.id())
-                    .withDevices(login.deviceName())
-                    .withTimeout(Duration.ofMinutes(10)));
+            Job job = platform.createJob(
+                    JobRequest.of(firmware.id()).withDevices(login.deviceName()).withTimeout(Duration.ofMinutes(10)));
             device.nextPush();
             time.advanceTimeBy(Duration.ofHours(1));
             device.progress("app", 1, "");
@@ -428,8 +425,7 @@ class EmbeddedBrokerTest {
     }
 
     private void awaitVersion() {
-        await().until(
-                () -> platform.device("pk", login.deviceName()).versions().containsKey("app"));
+        await().until(() -> platform.device("pk", login.deviceName()).versions().containsKey("app"));
     }
 
     private static void assertStatus(Job job, TaskStatus status) {
@@ -448,8 +444,9 @@ class EmbeddedBrokerTest {
         assertThatThrownBy(() -> connect(options))
                 .isInstanceOf(CompletionException.class)
                 .cause()
-                .isInstanceOfSatisfying(Mqtt3ConnAckException.class, refused -> assertThat(
-                                refused.getMqttMessage().getReturnCode())
-                        .isEqualTo(code));
+                .isInstanceOfSatisfying(
+                        Mqtt3ConnAckException.class,
+                        refused -> assertThat(refused.getMqttMessage().getReturnCode())
+                                .isEqualTo(code));
     }
 }

@@ -283,7 +283,8 @@ class JobsTest {
         assertThatThrownBy(() -> jobs.createDevice(new DeviceKey("pk", name), "s", NOW))
                 .isInstanceOf(RequestRefusedException.class);
         assertThatThrownBy(() -> jobs.checkPackage("pk", name, "1", null)).isInstanceOf(RequestRefusedException.class);
-        assertThatThrownBy(() -> jobs.checkPackage("pk", "app", name, null)).isInstanceOf(RequestRefusedException.class);
+        assertThatThrownBy(() -> jobs.checkPackage("pk", "app", name, null))
+                .isInstanceOf(RequestRefusedException.class);
     }
 
     @Test
