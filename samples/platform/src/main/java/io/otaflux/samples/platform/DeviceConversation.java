@@ -78,12 +78,11 @@ final class DeviceConversation implements AutoCloseable {
         return Mono.defer(() -> {
                     // Before CONNECT: a broker that kept our session sends what it has without being asked.
                     messages = Flux.from(client.toRx().publishes(MqttGlobalPublishFilter.ALL, true))
+                            .onErrorComplete(error -> closing)
                             .flatMapSequential(this::receive, MESSAGES_IN_WORK)
-                            .subscribe(ignored -> {}, error -> {
-                                if (!closing) {
-                                    log.error("the conversation with the devices has ended", error);
-                                }
-                            });
+                            .subscribe(
+                                    ignored -> {},
+                                    error -> log.error("the conversation with the devices has ended", error));
                     return Mono.fromFuture(client.connectWith()
                             .cleanSession(broker.tellsPresence())
                             .send());

@@ -9,6 +9,7 @@ import io.netty.handler.codec.mqtt.MqttMessageBuilders;
 import io.netty.handler.codec.mqtt.MqttQoS;
 import io.netty.handler.codec.mqtt.MqttTopicSubscription;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -16,6 +17,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.activemq.artemis.api.core.SimpleString;
 import org.apache.activemq.artemis.core.config.Configuration;
 import org.apache.activemq.artemis.core.config.WildcardConfiguration;
@@ -26,13 +29,15 @@ import org.apache.activemq.artemis.core.protocol.mqtt.MQTTStateManager;
 import org.apache.activemq.artemis.core.remoting.impl.netty.NettyConnection;
 import org.apache.activemq.artemis.core.server.ActiveMQServer;
 import org.apache.activemq.artemis.core.server.ServerConsumer;
+import org.apache.activemq.artemis.core.server.ServerSession;
 import org.apache.activemq.artemis.core.server.impl.ActiveMQServerImpl;
 import org.apache.activemq.artemis.core.server.impl.ServiceRegistryImpl;
-import org.apache.activemq.artemis.core.server.plugin.ActiveMQServerConnectionPlugin;
 import org.apache.activemq.artemis.core.server.plugin.ActiveMQServerConsumerPlugin;
+import org.apache.activemq.artemis.core.server.plugin.ActiveMQServerSessionPlugin;
 import org.apache.activemq.artemis.core.settings.impl.AddressFullMessagePolicy;
 import org.apache.activemq.artemis.core.settings.impl.AddressSettings;
 import org.apache.activemq.artemis.spi.core.protocol.RemotingConnection;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -57,10 +62,12 @@ final class EmbeddedBroker implements Broker {
     private static final Logger log = LoggerFactory.getLogger(EmbeddedBroker.class);
     private static final String ACCEPTOR = "mqtt";
     private static final SimpleString UNDELIVERABLE = SimpleString.of("undeliverable");
+    private static final long GOODBYE_SECONDS = 1;
     private static final int SHORTEST_KEEPALIVE_SECONDS = 30;
     private static final long MAX_BYTES_PER_TOPIC = 16L << 20;
 
     private final String host;
+    private final boolean isAnyAddress;
     private final Login login;
     private final DeviceSecurity security;
     private final Presence presence;
@@ -68,6 +75,8 @@ final class EmbeddedBroker implements Broker {
     private final Map<DeviceKey, RemotingConnection> connections = new ConcurrentHashMap<>();
     private final Map<DeviceKey, Set<Long>> listeners = new HashMap<>();
     private final int port;
+    private volatile @Nullable RemotingConnection platformConnection;
+    private volatile CountDownLatch platformGone = new CountDownLatch(0);
 
     /**
      * Starts the broker.
@@ -80,6 +89,7 @@ final class EmbeddedBroker implements Broker {
     EmbeddedBroker(String host, int port, Path scratch, DeviceAuthenticator authenticator, Presence presence)
             throws IOException {
         this.host = host;
+        this.isAnyAddress = InetAddress.getByName(host).isAnyLocalAddress();
         this.presence = presence;
         this.login = new Login("otaflux-platform", DurableFiles.randomHex(16));
         this.security = new DeviceSecurity(authenticator, login);
@@ -87,26 +97,28 @@ final class EmbeddedBroker implements Broker {
         services.addIncomingInterceptor((MQTTInterceptor) this::incoming);
         services.addOutgoingInterceptor((MQTTInterceptor) this::outgoing);
         try {
-            Configuration configuration = configuration(host, port, scratch);
-            this.server = new ActiveMQServerImpl(configuration, null, security, null, services);
+            this.server = new ActiveMQServerImpl(configuration(host, port, scratch), null, security, null, services);
+        } catch (Exception e) {
+            throw new IOException("the MQTT broker cannot be set up for " + host + ":" + port, e);
+        }
+        try {
             server.registerBrokerPlugin(new ListeningDevices());
             server.registerBrokerPlugin(new LeavingDevices());
             server.start();
             this.port = server.getRemotingService().getAcceptor(ACCEPTOR).getActualPort();
-            if (this.port <= 0) {
-                server.stop();
-                throw new IOException("port " + port + " of " + host + " cannot be listened on");
-            }
-        } catch (IOException e) {
-            throw e;
         } catch (Exception e) {
-            throw new IOException("the MQTT broker does not start on " + host + ":" + port + ": " + e.getMessage(), e);
+            close();
+            throw new IOException("the MQTT broker does not start on " + host + ":" + port, e);
+        }
+        if (this.port <= 0) {
+            close();
+            throw new IOException("the MQTT broker cannot listen on " + host + ":" + port);
         }
     }
 
     @Override
     public String host() {
-        return host.equals("0.0.0.0") ? "127.0.0.1" : host;
+        return isAnyAddress ? InetAddress.getLoopbackAddress().getHostAddress() : host;
     }
 
     @Override
@@ -127,6 +139,8 @@ final class EmbeddedBroker implements Broker {
     @Override
     public void close() {
         try {
+            // The platform's client has said goodbye; a broker that stops while it still hears that complains loudly.
+            platformGone.await(GOODBYE_SECONDS, TimeUnit.SECONDS);
             server.stop();
         } catch (Exception e) {
             log.warn("the MQTT broker did not stop cleanly", e);
@@ -181,7 +195,13 @@ final class EmbeddedBroker implements Broker {
     private boolean outgoing(MqttMessage packet, RemotingConnection connection) {
         if (packet instanceof MqttConnAckMessage accepted
                 && accepted.variableHeader().connectReturnCode() == MqttConnectReturnCode.CONNECTION_ACCEPTED) {
-            security.device(connection).ifPresent(device -> loggedIn(device, connection));
+            Optional<DeviceKey> device = security.device(connection);
+            if (device.isPresent()) {
+                loggedIn(device.get(), connection);
+            } else {
+                platformGone = new CountDownLatch(1);
+                platformConnection = connection;
+            }
         }
         return true;
     }
@@ -239,15 +259,19 @@ final class EmbeddedBroker implements Broker {
         }
     }
 
-    private final class LeavingDevices implements ActiveMQServerConnectionPlugin {
+    private final class LeavingDevices implements ActiveMQServerSessionPlugin {
 
         @Override
-        public void afterDestroyConnection(RemotingConnection connection) {
-            security.device(connection).ifPresent(device -> {
-                if (connections.remove(device, connection)) {
-                    presence.disconnected(device);
+        public void afterCloseSession(ServerSession session, boolean failed) {
+            RemotingConnection connection = session.getRemotingConnection();
+            Optional<DeviceKey> device = security.device(connection);
+            if (device.isEmpty()) {
+                if (connection.equals(platformConnection)) {
+                    platformGone.countDown();
                 }
-            });
+            } else if (connections.remove(device.get(), connection)) {
+                presence.disconnected(device.get());
+            }
         }
     }
 }

@@ -130,6 +130,15 @@ final class DeviceClient implements AutoCloseable {
         await(client.publishWith().topic(topic).payload(payload).qos(qos).send());
     }
 
+    void publishRetained(String topic, String payload) {
+        await(client.publishWith()
+                .topic(topic)
+                .payload(payload.getBytes(StandardCharsets.UTF_8))
+                .qos(MqttQos.AT_LEAST_ONCE)
+                .retain(true)
+                .send());
+    }
+
     JsonNode nextPush() {
         return take(pushes, "a push");
     }
