@@ -25,6 +25,8 @@ class Disk {
 
     static final Disk REAL = new Disk();
 
+    private static final int COPY_SIZE = 256 * 1024;
+
     /** Elsewhere a directory is synchronised like a file; Windows does not open one, and orders its metadata itself. */
     private static final boolean SYNCS_DIRECTORIES =
             !System.getProperty("os.name", "").toLowerCase(Locale.ROOT).startsWith("windows");
@@ -66,6 +68,19 @@ class Disk {
     void write(FileChannel channel, ByteBuffer bytes) throws IOException {
         while (bytes.hasRemaining()) {
             channel.write(bytes);
+        }
+    }
+
+    /** Copies a file to {@code target}, which must not be there, and makes its bytes durable. */
+    void copy(Path source, Path target) throws IOException {
+        try (FileChannel from = openToRead(source);
+                FileChannel to = create(target)) {
+            ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_SIZE);
+            while (from.read(buffer) >= 0) {
+                write(to, buffer.flip());
+                buffer.clear();
+            }
+            sync(to);
         }
     }
 

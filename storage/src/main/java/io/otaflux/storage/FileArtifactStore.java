@@ -12,7 +12,6 @@ import io.otaflux.StorageException;
 import io.otaflux.UpgradeJournal;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.file.AtomicMoveNotSupportedException;
@@ -672,15 +671,7 @@ public final class FileArtifactStore implements ArtifactStore {
         Path temporary =
                 target.resolveSibling("." + target.getFileName() + "." + System.nanoTime() + SmallFile.TEMPORARY);
         try {
-            try (FileChannel from = Disk.openToRead(source);
-                    FileChannel to = disk.create(temporary)) {
-                ByteBuffer buffer = ByteBuffer.allocateDirect(READ_SIZE);
-                while (from.read(buffer) >= 0) {
-                    disk.write(to, buffer.flip());
-                    buffer.clear();
-                }
-                disk.sync(to);
-            }
+            disk.copy(source, temporary);
             disk.rename(temporary, target);
         } catch (IOException e) {
             try {
