@@ -187,9 +187,10 @@ final class Conversation {
         }
         return Mono.usingWhen(
                 Mono.fromCallable(() -> settings.endpoint().resolve(failures))
+                        .subscribeOn(Schedulers.boundedElastic())
+                        .timeout(settings.timeout())
                         .onErrorMap(MqttConnection::translate)
                         .doOnError(unknownHost -> lane.schedule(() -> offline(unknownHost)))
-                        .subscribeOn(Schedulers.boundedElastic())
                         .map(address -> MqttConnection.open(settings, address, this::received, lane)),
                 present -> Mono.firstWithSignal(converse(present), stop.asMono()),
                 MqttConnection::close);
