@@ -234,22 +234,16 @@ public final class HttpArtifactSource implements ArtifactSource {
             HttpHeaders answered = response.responseHeaders();
             int status = response.status().code();
             return Flux.defer(() -> {
-                        Verdict verdict;
-                        try {
-                            verdict = Verdict.of(request, offset, status, answered, where);
-                        } catch (RuntimeException e) {
-                            return leave(connection, where, Flux.error(e));
-                        }
+                        Verdict verdict = Verdict.of(request, offset, status, answered, where);
                         if (verdict instanceof Verdict.Data data) {
                             return deliver(data, where, connection);
                         }
-                        return leave(
-                                connection,
-                                where,
-                                verdict instanceof Verdict.Redirect redirect
-                                        ? Flux.defer(() -> follow(hop, redirect, offset, where))
-                                        : ask(hop, 0));
+                        connection.dispose();
+                        return verdict instanceof Verdict.Redirect redirect
+                                ? follow(hop, redirect, offset, where)
+                                : ask(hop, 0);
                     })
+                    .doOnError(failure -> connection.dispose())
                     .onErrorMap(Passed::new);
         }
 
@@ -269,12 +263,6 @@ public final class HttpArtifactSource implements ArtifactSource {
             Body body = new Body(connection, request.artifact(), where, data.offset(), data.size(), stallTimeout);
             Content content = new Content(data.offset(), data.size(), data.validator(), body);
             return Flux.<T>defer(() -> consumer.apply(content)).doFinally(signal -> body.abandon());
-        }
-
-        /** Gives the connection up, whose body nobody wants, and goes on with {@code next}. */
-        private Flux<T> leave(Connection connection, String where, Flux<T> next) {
-            new Body(connection, request.artifact(), where, 0, -1, stallTimeout).abandon();
-            return next;
         }
     }
 
