@@ -63,6 +63,10 @@ import reactor.netty.tcp.SslProvider;
  * {@code CONNECTION_LOST} are transient; {@code ENDLESS_DATA} and {@code TRUNCATED} say that the server has another number
  * of bytes than was declared. No message contains a location's query.
  *
+ * <p>Host names are resolved without blocking, by {@code /etc/hosts} and DNS; other name services of the system, mDNS for
+ * example, are not asked. Redirects, refusals and answers that are given up cost their connection; whole answers give it
+ * back for the next request.
+ *
  * <p>A source may be shared by any number of threads and downloads. Buffers arrive on its event loops.
  */
 public final class HttpArtifactSource implements ArtifactSource {
