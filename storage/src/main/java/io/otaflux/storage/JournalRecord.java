@@ -1,0 +1,170 @@
+package io.otaflux.storage;
+
+import io.otaflux.Artifact;
+import io.otaflux.DeviceId;
+import io.otaflux.Digest;
+import io.otaflux.UpgradeJournal;
+import io.otaflux.UpgradeKey;
+import io.otaflux.UpgradeTrigger;
+import java.net.URI;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One line of the journal: a word that says what happened, then {@code name=value} pairs with a blank between them. A value
+ * that has parts separates them by {@code |} and the digests in them by commas, which {@link Escaped} takes out of the
+ * parts themselves.
+ *
+ * @param key whose entry it is
+ * @param entry the entry to put, as it will be read back; null to remove the one that is there
+ */
+record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
+
+    private static final String PUT = "put";
+    private static final String REMOVE = "remove";
+
+    static JournalRecord put(UpgradeJournal.Entry entry) {
+        UpgradeTrigger trigger = entry.trigger();
+        List<Artifact> artifacts = trigger.artifacts().stream()
+                .map(artifact -> artifact.at(Locations.withoutCredentials(artifact.location())))
+                .toList();
+        UpgradeTrigger bare =
+                new UpgradeTrigger(trigger.device(), trigger.module(), trigger.version(), artifacts, trigger.tags());
+        boolean complete = entry.locationsComplete() && artifacts.equals(trigger.artifacts());
+        return new JournalRecord(
+                trigger.key(),
+                new UpgradeJournal.Entry(bare, complete, entry.state(), entry.reported(), entry.detail()));
+    }
+
+    static JournalRecord remove(UpgradeKey key) {
+        return new JournalRecord(key, null);
+    }
+
+    void applyTo(Map<UpgradeKey, UpgradeJournal.Entry> entries) {
+        if (entry == null) {
+            entries.remove(key);
+        } else {
+            entries.put(key, entry);
+        }
+    }
+
+    String text() {
+        StringBuilder text = new StringBuilder(entry == null ? REMOVE : PUT);
+        append(text, "product", key.device().product());
+        append(text, "device", key.device().name());
+        append(text, "module", key.module());
+        append(text, "version", key.version());
+        if (entry == null) {
+            key.digests().forEach(digests -> text.append(" digests=").append(text(digests)));
+            return text.toString();
+        }
+        append(text, "state", entry.state().name());
+        append(text, "reported", Boolean.toString(entry.reported()));
+        append(text, "complete", Boolean.toString(entry.locationsComplete()));
+        for (Artifact artifact : entry.trigger().artifacts()) {
+            text.append(" artifact=").append(Escaped.escape(artifact.name()));
+            text.append('|').append(Escaped.escape(artifact.location().toString()));
+            text.append('|').append(artifact.size());
+            text.append('|').append(text(artifact.digests()));
+        }
+        new TreeMap<>(entry.trigger().tags())
+                .forEach((name, value) -> text.append(" tag=")
+                        .append(Escaped.escape(name))
+                        .append('|')
+                        .append(Escaped.escape(value)));
+        if (entry.detail() != null) {
+            append(text, "detail", entry.detail());
+        }
+        return text.toString();
+    }
+
+    private static void append(StringBuilder text, String name, String value) {
+        text.append(' ').append(name).append('=').append(Escaped.escape(value));
+    }
+
+    private static String text(List<Digest> digests) {
+        return digests.stream().map(Digest::toString).collect(Collectors.joining(","));
+    }
+
+    /** @throws IllegalArgumentException when {@code line} is no record */
+    static JournalRecord parse(String line) {
+        String[] words = line.split(" ", -1);
+        Map<String, String> single = new HashMap<>();
+        List<Artifact> artifacts = new ArrayList<>();
+        List<List<Digest>> digests = new ArrayList<>();
+        Map<String, String> tags = new HashMap<>();
+        for (String word : Arrays.asList(words).subList(1, words.length)) {
+            int equals = word.indexOf('=');
+            if (equals < 0) {
+                throw new IllegalArgumentException("a word without a value");
+            }
+            String value = word.substring(equals + 1);
+            switch (word.substring(0, equals)) {
+                case "artifact" -> artifacts.add(parseArtifact(value));
+                case "digests" -> digests.add(parseDigests(value));
+                case "tag" -> {
+                    String[] tag = parts(value, 2);
+                    tags.put(Escaped.unescape(tag[0]), Escaped.unescape(tag[1]));
+                }
+                default -> single.put(word.substring(0, equals), Escaped.unescape(value));
+            }
+        }
+        DeviceId device = new DeviceId(required(single, "product"), required(single, "device"));
+        String module = required(single, "module");
+        String version = required(single, "version");
+        return switch (words[0]) {
+            case REMOVE -> remove(new UpgradeKey(device, module, version, digests));
+            case PUT ->
+                put(new UpgradeJournal.Entry(
+                        new UpgradeTrigger(device, module, version, artifacts, tags),
+                        Boolean.parseBoolean(required(single, "complete")),
+                        UpgradeJournal.State.valueOf(required(single, "state")),
+                        Boolean.parseBoolean(required(single, "reported")),
+                        single.get("detail")));
+            default -> throw new IllegalArgumentException("neither " + PUT + " nor " + REMOVE);
+        };
+    }
+
+    private static Artifact parseArtifact(String value) {
+        String[] parts = parts(value, 4);
+        return new Artifact(
+                Escaped.unescape(parts[0]),
+                URI.create(Escaped.unescape(parts[1])),
+                Long.parseLong(parts[2]),
+                parseDigests(parts[3]));
+    }
+
+    static List<Digest> parseDigests(String value) {
+        List<Digest> digests = new ArrayList<>();
+        for (String digest : value.isEmpty() ? new String[0] : value.split(",", -1)) {
+            int colon = digest.indexOf(':');
+            if (colon < 0) {
+                throw new IllegalArgumentException("a digest without an algorithm");
+            }
+            digests.add(new Digest(Digest.Algorithm.named(digest.substring(0, colon)), digest.substring(colon + 1)));
+        }
+        return digests;
+    }
+
+    private static String[] parts(String value, int expected) {
+        String[] parts = value.split("\\|", -1);
+        if (parts.length != expected) {
+            throw new IllegalArgumentException(parts.length + " parts (expected: " + expected + ")");
+        }
+        return parts;
+    }
+
+    private static String required(Map<String, String> values, String name) {
+        String value = values.get(name);
+        if (value == null) {
+            throw new IllegalArgumentException("no " + name);
+        }
+        return value;
+    }
+}

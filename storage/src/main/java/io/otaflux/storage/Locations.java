@@ -1,0 +1,42 @@
+package io.otaflux.storage;
+
+import io.netty.buffer.Unpooled;
+import io.otaflux.Digest;
+import io.otaflux.Hasher;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+
+/** Locations as they may be written down. */
+final class Locations {
+
+    private Locations() {}
+
+    /** {@code location} without user-info, query and fragment: what is left names the artifact and opens nothing. */
+    static URI withoutCredentials(URI location) {
+        StringBuilder bare = new StringBuilder();
+        if (location.getScheme() != null) {
+            bare.append(location.getScheme()).append(':');
+        }
+        if (location.isOpaque()) {
+            String specific = location.getRawSchemeSpecificPart();
+            int query = specific.indexOf('?');
+            bare.append(query < 0 ? specific : specific.substring(0, query));
+        } else {
+            String authority = location.getRawAuthority();
+            if (authority != null) {
+                bare.append("//").append(authority.substring(authority.lastIndexOf('@') + 1));
+            }
+            bare.append(location.getRawPath());
+        }
+        return URI.create(bare.toString());
+    }
+
+    /** What is left of {@code location} without its credentials, as a name for a file: the SHA-256 in hexadecimal. */
+    static String fingerprint(URI location) {
+        Hasher hasher = new Hasher(List.of(Digest.Algorithm.SHA_256));
+        hasher.update(
+                Unpooled.wrappedBuffer(withoutCredentials(location).toString().getBytes(StandardCharsets.UTF_8)));
+        return hasher.finish().get(0).hex();
+    }
+}

@@ -1,0 +1,713 @@
+package io.otaflux.storage;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import io.otaflux.ArtifactStore;
+import io.otaflux.Digest;
+import io.otaflux.Hasher;
+import io.otaflux.OtaException.Reason;
+import io.otaflux.OtaException.Stage;
+import io.otaflux.StorageException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Queue;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.reactivestreams.Subscription;
+import reactor.core.Disposable;
+import reactor.core.publisher.BaseSubscriber;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.FluxSink;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+import reactor.core.scheduler.Schedulers;
+import reactor.util.concurrent.Queues;
+import reactor.util.context.Context;
+
+/** The writer of one part file. */
+final class PartWriter implements ArtifactStore.Writer {
+
+    /*
+     * Everything that touches the files runs on `serial`, one task at a time, so nothing here needs a lock; the volatile
+     * fields are for those who ask from elsewhere.
+     *
+     *   durable <= written = what the hasher of the running append has seen since its start, and the file's good length
+     *
+     * Between two appends the file may be longer than `durable`, when the first of them was cancelled: close() keeps those
+     * bytes, and the next append cuts them off, because its hasher has not seen them.
+     *
+     * A cancelled append is never interrupted. The thread that is writing a buffer finishes it, sees that nobody wants the
+     * next one, and releases what is queued.
+     */
+
+    /** How many buffers may be on their way from the source to the medium. */
+    private static final int PREFETCH = 4;
+
+    /** After how many buffers the thread goes back to the pool. */
+    private static final int TURN = 16;
+
+    private static final int REPLAY_SIZE = 256 * 1024;
+
+    private final FileArtifactStore store;
+    private final String artifact;
+    private final String key;
+    private final Disk disk;
+    private final Serial serial;
+    private final Checkpoints checkpoints;
+    private final Path part;
+    private final Path checkpoint;
+
+    private final AtomicBoolean closing = new AtomicBoolean();
+    private final Sinks.Empty<Void> closed = Sinks.empty();
+
+    private @Nullable FileChannel channel;
+    private boolean begun;
+    private @Nullable Appending running;
+    private @Nullable StorageException broken;
+    private boolean checkpointed;
+    /** The validator in the checkpoint on the medium, where there is one. */
+    private @Nullable String checkpointedValidator;
+
+    private volatile long durable;
+    private volatile long written;
+    private volatile long promised;
+    private volatile @Nullable String validator;
+
+    /** Opens the part that earlier writers left, if they did, and cuts off what is not durable of it. */
+    PartWriter(FileArtifactStore store, String artifact, String key, Disk disk, Serial serial, Checkpoints checkpoints)
+            throws IOException {
+        this.store = store;
+        this.artifact = artifact;
+        this.key = key;
+        this.disk = disk;
+        this.serial = serial;
+        this.checkpoints = checkpoints;
+        this.part = store.directory().resolve(key + FileArtifactStore.PART);
+        this.checkpoint = store.directory().resolve(key + FileArtifactStore.CHECKPOINT);
+        if (Files.exists(part, LinkOption.NOFOLLOW_LINKS)) {
+            FileChannel opened = disk.open(part);
+            try {
+                recover(opened);
+            } catch (IOException | RuntimeException e) {
+                opened.close();
+                throw e;
+            }
+            channel = opened;
+        }
+    }
+
+    private void recover(FileChannel opened) throws IOException {
+        Map<String, String> values = SmallFile.read(checkpoint, "checkpoint").orElse(null);
+        long length = opened.size();
+        long counted = 0;
+        if (values != null) {
+            counted = Long.parseLong(values.getOrDefault("offset", "0"));
+            validator = values.get("validator");
+            checkpointed = true;
+            checkpointedValidator = validator;
+        }
+        long good = Math.min(counted, length);
+        if (good < counted) {
+            // The medium lost what it had promised to keep. The checkpoint must not count bytes that come later.
+            writeCheckpoint(good, validator);
+        }
+        if (length > good) {
+            disk.truncate(opened, good);
+        }
+        durable = good;
+        written = good;
+        promised = good;
+    }
+
+    @Override
+    public long offset() {
+        return durable;
+    }
+
+    @Override
+    public @Nullable String validator() {
+        return validator;
+    }
+
+    long written() {
+        return written;
+    }
+
+    long promised() {
+        return promised;
+    }
+
+    /** Called by the store, with its lock on the room held. */
+    void promise(long more) {
+        long sum = promised + more;
+        promised = sum;
+    }
+
+    @Override
+    public Mono<Void> replay(Hasher hasher) {
+        return Mono.defer(() -> {
+            AtomicBoolean gone = new AtomicBoolean();
+            return this.<Void>work("Could not read back", () -> {
+                        replay(hasher, gone);
+                        return null;
+                    })
+                    .doOnCancel(() -> gone.set(true));
+        });
+    }
+
+    private void replay(Hasher hasher, AtomicBoolean gone) throws IOException {
+        FileChannel file = channel;
+        if (durable == 0 || file == null) {
+            return;
+        }
+        ByteBuf buffer = ByteBufAllocator.DEFAULT.directBuffer(REPLAY_SIZE, REPLAY_SIZE);
+        try {
+            ByteBuffer window = buffer.nioBuffer(0, REPLAY_SIZE);
+            for (long position = 0; position < durable && !gone.get(); ) {
+                window.clear().limit((int) Math.min(REPLAY_SIZE, durable - position));
+                int read = file.read(window, position);
+                if (read < 0) {
+                    throw new StorageException(
+                            Reason.CORRUPT,
+                            part + ": ends at " + position + " bytes (expected: " + durable + ")",
+                            null);
+                }
+                hasher.update(window.flip());
+                position += read;
+            }
+        } finally {
+            buffer.release();
+        }
+    }
+
+    @Override
+    public Mono<Void> begin(long start, long size, @Nullable String contentValidator) {
+        return work("Could not begin", () -> {
+            beginNow(start, size, contentValidator);
+            return null;
+        });
+    }
+
+    private void beginNow(long start, long size, @Nullable String contentValidator) throws IOException {
+        if (start != 0 && start != durable) {
+            throw new IllegalArgumentException("start: " + start + " (expected: 0 or " + durable + ")");
+        }
+        begun = false;
+        if (start == 0) {
+            empty();
+        }
+        long missing = Math.max(size, durable) - promised;
+        if (missing > 0) {
+            store.claim(this, artifact, missing);
+        }
+        if (channel == null) {
+            channel = disk.open(part);
+        }
+        if (durable > 0 && !Objects.equals(contentValidator, checkpointedValidator)) {
+            writeCheckpoint(durable, contentValidator);
+        }
+        validator = contentValidator;
+        begun = true;
+    }
+
+    /** Goes back to offset 0. The checkpoint goes first: it must never count bytes of other content. */
+    private void empty() throws IOException {
+        if (checkpointed) {
+            disk.delete(checkpoint);
+            disk.syncDirectory(store.directory());
+            checkpointed = false;
+        }
+        if (channel != null) {
+            disk.truncate(channel, 0);
+        }
+        validator = null;
+        durable = 0;
+        written = 0;
+        promised = 0;
+    }
+
+    @Override
+    public Flux<Long> append(Flux<ByteBuf> bytes, Hasher hasher) {
+        // All calls of the sink come from `serial`, and offsets without demand are dropped.
+        return Flux.push(
+                sink -> {
+                    Appending appending = new Appending(sink, hasher);
+                    sink.onCancel(appending::stop);
+                    execute(() -> appending.begin(bytes), sink::error);
+                },
+                FluxSink.OverflowStrategy.DROP);
+    }
+
+    @Override
+    public Mono<ArtifactStore.Stored> commit(List<Digest> digests) {
+        return work("Could not commit", () -> commitNow(digests), ArtifactStore.Stored::release);
+    }
+
+    private ArtifactStore.Stored commitNow(List<Digest> digests) throws IOException {
+        FileChannel file = channel;
+        if (file == null) {
+            throw new IllegalStateException(artifact + ": there is nothing to commit");
+        }
+        cutOffWhatWasCancelled(file);
+        if (durable == 0) {
+            // Nothing has synchronised an empty file yet.
+            disk.sync(file);
+        }
+        ArtifactStore.Stored stored = store.commit(part, durable, digests);
+        // The rest is tidying up: an orphaned checkpoint goes when the store is opened the next time.
+        channel = null;
+        begun = false;
+        checkpointed = false;
+        validator = null;
+        durable = 0;
+        written = 0;
+        promised = 0;
+        file.close();
+        disk.delete(checkpoint);
+        return stored;
+    }
+
+    @Override
+    public Mono<Void> discard() {
+        return work("Could not discard", () -> {
+            empty();
+            begun = false;
+            return null;
+        });
+    }
+
+    @Override
+    public Mono<Void> close() {
+        return Mono.defer(() -> {
+            closeNow();
+            return closed.asMono();
+        });
+    }
+
+    /** Closes the writer without telling anybody when it is done. */
+    void closeNow() {
+        if (closing.compareAndSet(false, true)) {
+            serial.execute(this::finish);
+        }
+    }
+
+    private void finish() {
+        Throwable failure = null;
+        try {
+            Appending interrupted = running;
+            if (interrupted != null) {
+                interrupted.abort();
+            }
+            if (broken == null) {
+                settle();
+            }
+            if (durable == 0) {
+                deletePart();
+            }
+        } catch (IOException | RuntimeException e) {
+            failure = failed("Could not close", e);
+        }
+        try {
+            if (channel != null) {
+                channel.close();
+            }
+        } catch (IOException e) {
+            failure = failure == null ? failed("Could not close", e) : failure;
+        }
+        channel = null;
+        store.closed(this, key, durable);
+        if (failure == null) {
+            closed.tryEmitEmpty();
+        } else {
+            closed.tryEmitError(failure);
+        }
+    }
+
+    /** Closes the file of a writer that nobody has seen. */
+    void abandon() {
+        try {
+            if (channel != null) {
+                channel.close();
+            }
+        } catch (IOException e) {
+            throw disk.failure(Stage.DOWNLOAD, "Could not close", part, e);
+        }
+    }
+
+    private void deletePart() throws IOException {
+        if (channel != null) {
+            channel.close();
+            channel = null;
+            disk.delete(part);
+            disk.delete(checkpoint);
+        }
+    }
+
+    /** Makes durable what was written, and then counts it. */
+    private void settle() throws IOException {
+        FileChannel file = channel;
+        if (written == durable || file == null) {
+            return;
+        }
+        disk.sync(file);
+        writeCheckpoint(written, validator);
+        durable = written;
+    }
+
+    private void writeCheckpoint(long offset, @Nullable String contentValidator) throws IOException {
+        Map<String, String> values = new TreeMap<>();
+        values.put("offset", Long.toString(offset));
+        if (contentValidator != null) {
+            values.put("validator", contentValidator);
+        }
+        SmallFile.write(disk, checkpoint, "checkpoint", values);
+        checkpointed = true;
+        checkpointedValidator = contentValidator;
+    }
+
+    private void cutOffWhatWasCancelled(FileChannel file) throws IOException {
+        if (written > durable) {
+            disk.truncate(file, durable);
+            written = durable;
+        }
+    }
+
+    private <T> Mono<T> work(String what, Callable<@Nullable T> blocking) {
+        return work(what, blocking, unclaimed -> {});
+    }
+
+    private <T> Mono<T> work(String what, Callable<@Nullable T> blocking, Consumer<T> unclaimed) {
+        return Work.<T>on(
+                        serial,
+                        () -> {
+                            checkUsable();
+                            try {
+                                return blocking.call();
+                            } catch (IOException e) {
+                                throw failed(what, e);
+                            }
+                        },
+                        unclaimed)
+                .onErrorMap(RejectedExecutionException.class, this::closedException);
+    }
+
+    private void checkUsable() {
+        if (closing.get()) {
+            throw closedException(null);
+        }
+        if (broken != null) {
+            throw broken;
+        }
+        if (running != null && !running.stopped) {
+            throw new IllegalStateException(artifact + ": is being appended to");
+        }
+    }
+
+    private StorageException closedException(@Nullable Throwable cause) {
+        return new StorageException(Reason.IO_FAILED, "Writer of " + part + ": is closed", cause);
+    }
+
+    private void execute(Runnable task, Consumer<Throwable> rejected) {
+        try {
+            serial.execute(task);
+        } catch (RejectedExecutionException e) {
+            rejected.accept(closedException(e));
+        }
+    }
+
+    private Throwable failed(String what, Exception cause) {
+        return cause instanceof IOException io ? failed(what, io) : cause;
+    }
+
+    /** What to tell about {@code cause}; after a failed synchronisation this also gives up the part. */
+    private StorageException failed(String what, IOException cause) {
+        StorageException failure = disk.failure(Stage.DOWNLOAD, what, part, cause);
+        if (cause instanceof Disk.SyncFailedException) {
+            broken = failure;
+            durable = 0;
+            written = 0;
+            promised = 0;
+            try {
+                disk.delete(checkpoint);
+                deletePart();
+            } catch (IOException e) {
+                // What stays behind is what an earlier checkpoint counts, which was durable then.
+                failure.addSuppressed(e);
+            }
+        }
+        return failure;
+    }
+
+    /** One subscription to {@link #append}. */
+    private final class Appending extends BaseSubscriber<ByteBuf> {
+
+        private final FluxSink<Long> sink;
+        private final Hasher hasher;
+        private final Queue<ByteBuf> queue = Queues.<ByteBuf>get(PREFETCH).get();
+        /** Above zero while somebody drains the queue or is about to. */
+        private final AtomicInteger work = new AtomicInteger();
+
+        private volatile boolean sourceEnded;
+        private @Nullable Throwable sourceError;
+        /** Nothing is written any more; what is queued, and what still comes, is released. */
+        private volatile boolean stopped;
+
+        private int consumed;
+        private @Nullable Disposable alarm;
+
+        Appending(FluxSink<Long> sink, Hasher hasher) {
+            this.sink = sink;
+            this.hasher = hasher;
+        }
+
+        @Override
+        public Context currentContext() {
+            return Context.of(sink.contextView());
+        }
+
+        void begin(Flux<ByteBuf> bytes) {
+            if (stopped) {
+                return;
+            }
+            try {
+                checkUsable();
+                FileChannel file = channel;
+                if (!begun || file == null) {
+                    throw new IllegalStateException(artifact + ": append without begin");
+                }
+                cutOffWhatWasCancelled(file);
+                file.position(durable);
+            } catch (IOException | RuntimeException e) {
+                sink.error(failed("Could not append to", e));
+                return;
+            }
+            running = this;
+            bytes.subscribe(this);
+        }
+
+        /** The subscriber has gone. */
+        void stop() {
+            stopped = true;
+            cancel();
+            schedule();
+        }
+
+        /** The writer is being closed under a subscriber who is still there. */
+        void abort() {
+            if (!stopped) {
+                end(closedException(null));
+            }
+        }
+
+        @Override
+        protected void hookOnSubscribe(Subscription subscription) {
+            request(PREFETCH);
+        }
+
+        @Override
+        protected void hookOnNext(ByteBuf bytes) {
+            if (stopped) {
+                bytes.release();
+                return;
+            }
+            if (!queue.offer(bytes)) {
+                bytes.release();
+                throw new IllegalStateException("more buffers than were requested");
+            }
+            schedule();
+        }
+
+        @Override
+        protected void hookOnComplete() {
+            sourceEnded = true;
+            schedule();
+        }
+
+        @Override
+        protected void hookOnError(Throwable error) {
+            sourceError = error;
+            sourceEnded = true;
+            schedule();
+        }
+
+        private void schedule() {
+            if (work.getAndIncrement() == 0) {
+                if (stopped) {
+                    drain();
+                } else {
+                    // After the store is closed there is nobody to write, but what is queued still has to be released.
+                    execute(this::drain, this::drainClosed);
+                }
+            }
+        }
+
+        private void drainClosed(Throwable closed) {
+            stopped = true;
+            drain();
+        }
+
+        private void drain() {
+            int turn = TURN;
+            while (true) {
+                int seen = work.get();
+                while (!stopped) {
+                    boolean last = sourceEnded;
+                    ByteBuf bytes = queue.poll();
+                    if (bytes != null) {
+                        write(bytes);
+                    } else if (last) {
+                        end(sourceError);
+                    } else {
+                        break;
+                    }
+                    if (--turn == 0 && !stopped) {
+                        execute(this::drain, this::drainClosed);
+                        return;
+                    }
+                }
+                if (stopped) {
+                    releaseQueue();
+                }
+                if (work.addAndGet(-seen) == 0) {
+                    return;
+                }
+            }
+        }
+
+        private void releaseQueue() {
+            for (ByteBuf bytes = queue.poll(); bytes != null; bytes = queue.poll()) {
+                bytes.release();
+            }
+        }
+
+        private void write(ByteBuf bytes) {
+            try {
+                FileChannel file = channel;
+                if (file == null) {
+                    throw closedException(null);
+                }
+                int length = bytes.readableBytes();
+                long end = written + length;
+                long missing = end - promised;
+                if (missing > 0) {
+                    store.claim(PartWriter.this, artifact, missing);
+                }
+                disk.write(file, bytes);
+                // Only now, so that what was hashed is what was written even if half of a buffer was.
+                hasher.update(bytes);
+                written = end;
+                if (written - durable >= checkpoints.bytes) {
+                    checkpoint();
+                } else if (alarm == null && length > 0) {
+                    alarm = Schedulers.parallel()
+                            .schedule(
+                                    () -> execute(this::onAlarm, closed -> {}),
+                                    checkpoints.interval.toNanos(),
+                                    TimeUnit.NANOSECONDS);
+                }
+                if (++consumed == PREFETCH / 2) {
+                    consumed = 0;
+                    request(PREFETCH / 2);
+                }
+            } catch (IOException | RuntimeException e) {
+                fail(e);
+            } finally {
+                bytes.release();
+            }
+        }
+
+        private void onAlarm() {
+            if (stopped) {
+                return;
+            }
+            try {
+                checkpoint();
+            } catch (IOException | RuntimeException e) {
+                fail(e);
+            }
+        }
+
+        private void checkpoint() throws IOException {
+            disarm();
+            long before = durable;
+            settle();
+            if (durable != before) {
+                sink.next(durable);
+            }
+        }
+
+        private void disarm() {
+            Disposable armed = alarm;
+            if (armed != null) {
+                armed.dispose();
+                alarm = null;
+            }
+        }
+
+        private void fail(Exception cause) {
+            Throwable failure = failed("Could not write", cause);
+            FileChannel file = channel;
+            if (broken == null && file != null) {
+                try {
+                    // Whatever of the buffer did get written was not hashed.
+                    disk.truncate(file, written);
+                } catch (IOException e) {
+                    failure.addSuppressed(e);
+                }
+            }
+            cancel();
+            end(failure);
+        }
+
+        /** Makes durable what came, and tells how it ended. */
+        private void end(@Nullable Throwable error) {
+            Throwable outcome = error;
+            if (broken == null) {
+                try {
+                    checkpoint();
+                } catch (IOException | RuntimeException e) {
+                    Throwable failure = failed("Could not write", e);
+                    if (error != null) {
+                        failure.addSuppressed(error);
+                    }
+                    outcome = failure;
+                }
+            }
+            disarm();
+            boolean cancelled = stopped;
+            stopped = true;
+            cancel();
+            releaseQueue();
+            if (cancelled || sink.isCancelled()) {
+                return;
+            }
+            if (outcome == null) {
+                sink.complete();
+            } else {
+                sink.error(outcome);
+            }
+        }
+    }
+
+    /**
+     * When to make durable what was written.
+     *
+     * @param bytes after how many bytes
+     * @param interval after how much time, if there were fewer
+     */
+    record Checkpoints(long bytes, Duration interval) {}
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.otaflux.storage;
+
+import org.jspecify.annotations.NullMarked;
