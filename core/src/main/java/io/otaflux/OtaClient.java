@@ -117,7 +117,8 @@ public final class OtaClient {
     /**
      * Tells the platform which version of a module {@code device} runs. Do it once at each start, for every module, with
      * what is really running: it is how a platform knows what to send, and how an upgrade that needed a restart is
-     * confirmed, or found to have been rolled back.
+     * confirmed, or found to have been rolled back. Reporting the version of an upgrade that is not installed yet ends it
+     * as succeeded: somebody else installed it.
      *
      * @return a {@code Mono} that completes when the platform has it, and waits while there is no connection. Nothing
      *     happens before subscription
@@ -126,6 +127,12 @@ public final class OtaClient {
         Names.MODULE.check("module", module);
         Names.VERSION.check("version", version);
         return recovery.then(Mono.defer(() -> {
+            Upgrade reached = lanes.running(device, module)
+                    .filter(upgrade -> upgrade.trigger().version().equals(version) && upgrade.reachElsewhere())
+                    .orElse(null);
+            if (reached != null) {
+                return confirmAside(reached);
+            }
             Upgrade awaiting = lanes.running(device, module)
                     .filter(upgrade -> upgrade.state() == State.AWAITING_RESTART)
                     .orElse(null);
@@ -286,6 +293,22 @@ public final class OtaClient {
                 .filter(upgrade -> upgrade.withdraw(reason))
                 .map(upgrade ->
                         withdrawn(upgrade, reason).doOnNext(asides::emit).thenReturn(true))
+                .orElseGet(() -> Mono.just(false)));
+    }
+
+    /**
+     * Ends an upgrade as failed: the application found something wrong that the stages cannot know of.
+     *
+     * @param cause what it found; the platform is told its stage, its reason and its message
+     * @return a {@code Mono} that emits whether the upgrade was ended: false when there is no such upgrade or its
+     *     installation has begun
+     */
+    public Mono<Boolean> fail(UpgradeTrigger trigger, OtaException cause) {
+        return Mono.defer(() -> lanes.find(trigger.key())
+                .map(upgrade -> fail(upgrade, cause)
+                        .doOnNext(asides::emit)
+                        .hasElement()
+                        .doOnNext(ended -> upgrade.withdraw("failed")))
                 .orElseGet(() -> Mono.just(false)));
     }
 

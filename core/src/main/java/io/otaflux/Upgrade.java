@@ -139,6 +139,18 @@ final class Upgrade {
         return true;
     }
 
+    /** Tells true, and stops the stage that is under way, when its version was reached without installing it here. */
+    boolean reachElsewhere() {
+        synchronized (this) {
+            if (installing || ended || state != UpgradeJournal.State.ADMITTED) {
+                return false;
+            }
+            ended = true;
+        }
+        withdrawn.tryEmitValue("reached");
+        return true;
+    }
+
     /** Tells false when it was withdrawn before; from now on it cannot be. */
     synchronized boolean beginInstallation() {
         installing = !withdrawing;

@@ -334,11 +334,11 @@ public final class Platform implements AutoCloseable {
 
         @Override
         public Mono<Void> informed(DeviceKey device, DeviceMessages.Inform inform) {
-            boolean onlySign = !broker.tellsPresence();
+            boolean reportIsOnlySign = !broker.tellsPresence();
             return operations
-                    .informed(device, inform, onlySign)
+                    .informed(device, inform, reportIsOnlySign)
                     .doOnNext(known -> {
-                        if (onlySign && known) {
+                        if (reportIsOnlySign && known) {
                             operations.connected(device);
                         }
                     })

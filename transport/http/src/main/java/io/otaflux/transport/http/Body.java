@@ -27,10 +27,6 @@ import reactor.util.context.Context;
  * queue here: what is in flight is in Reactor Netty's queue, which it empties itself, or belongs to the subscriber.
  *
  * <p>Everything but {@link Receiver#request} and its two fields happens on the connection's event loop.
- *
- * <p>An answer that has come to its end gives its connection back to the pool at once, also while its last buffers are
- * still queued for a slow subscriber. To cancel then would close a connection that by now may carry somebody else's
- * answer; what is left is drained instead.
  */
 final class Body extends Flux<ByteBuf> {
 
@@ -41,7 +37,6 @@ final class Body extends Flux<ByteBuf> {
     private final long offset;
     private final long size;
     private final Duration stallTimeout;
-    private boolean complete;
     private boolean over;
     private @Nullable Receiver receiver;
 
@@ -57,7 +52,6 @@ final class Body extends Flux<ByteBuf> {
         this.offset = offset;
         this.size = size;
         this.stallTimeout = stallTimeout;
-        connection.onTerminate().subscribe(nothing -> {}, failure -> complete = true, () -> complete = true);
     }
 
     @Override
@@ -83,8 +77,6 @@ final class Body extends Flux<ByteBuf> {
             over = true;
             if (receiver != null) {
                 receiver.fail(tooLate());
-            } else if (complete) {
-                connection.inbound().receive().subscribe();
             } else {
                 connection.dispose();
             }
@@ -153,7 +145,7 @@ final class Body extends Flux<ByteBuf> {
             onLoop(() -> {
                 if (!done) {
                     finish();
-                    leave();
+                    upstream.cancel();
                 }
             });
         }
@@ -204,7 +196,7 @@ final class Body extends Flux<ByteBuf> {
         void fail(OtaException failure) {
             if (!done) {
                 finish();
-                leave();
+                upstream.cancel();
                 actual.onError(failure);
             }
         }
@@ -214,14 +206,6 @@ final class Body extends Flux<ByteBuf> {
             if (timer != null) {
                 timer.cancel(false);
                 timer = null;
-            }
-        }
-
-        private void leave() {
-            if (complete) {
-                upstream.request(Long.MAX_VALUE);
-            } else {
-                upstream.cancel();
             }
         }
 

@@ -81,7 +81,7 @@ final class Failures {
         // A connection that closes during the handshake says nothing about certificates: a server that restarts does
         // so.
         boolean closed = inChain(failure, ClosedChannelException.class).isPresent()
-                || String.valueOf(tls.getMessage()).contains("closed");
+                || String.valueOf(tls.getMessage()).contains("close");
         return closed
                 ? transferFailed(Reason.CONNECTION_LOST, where, "connection closed by TLS", failure)
                 : tlsFailed(where, String.valueOf(tls.getMessage()), failure);

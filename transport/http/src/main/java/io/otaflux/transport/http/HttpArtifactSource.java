@@ -63,6 +63,10 @@ import reactor.netty.tcp.SslProvider;
  * {@code CONNECTION_LOST} are transient; {@code ENDLESS_DATA} and {@code TRUNCATED} say that the server has another number
  * of bytes than was declared. No message contains a location's query.
  *
+ * <p>Host names are resolved without blocking, by {@code /etc/hosts} and DNS; other name services of the system, mDNS for
+ * example, are not asked. Redirects, refusals and answers that are given up cost their connection; whole answers give it
+ * back for the next request.
+ *
  * <p>A source may be shared by any number of threads and downloads. Buffers arrive on its event loops.
  */
 public final class HttpArtifactSource implements ArtifactSource {
@@ -234,22 +238,16 @@ public final class HttpArtifactSource implements ArtifactSource {
             HttpHeaders answered = response.responseHeaders();
             int status = response.status().code();
             return Flux.defer(() -> {
-                        Verdict verdict;
-                        try {
-                            verdict = Verdict.of(request, offset, status, answered, where);
-                        } catch (RuntimeException e) {
-                            return leave(connection, where, Flux.error(e));
-                        }
+                        Verdict verdict = Verdict.of(request, offset, status, answered, where);
                         if (verdict instanceof Verdict.Data data) {
                             return deliver(data, where, connection);
                         }
-                        return leave(
-                                connection,
-                                where,
-                                verdict instanceof Verdict.Redirect redirect
-                                        ? Flux.defer(() -> follow(hop, redirect, offset, where))
-                                        : ask(hop, 0));
+                        connection.dispose();
+                        return verdict instanceof Verdict.Redirect redirect
+                                ? follow(hop, redirect, offset, where)
+                                : ask(hop, 0);
                     })
+                    .doOnError(failure -> connection.dispose())
                     .onErrorMap(Passed::new);
         }
 
@@ -269,12 +267,6 @@ public final class HttpArtifactSource implements ArtifactSource {
             Body body = new Body(connection, request.artifact(), where, data.offset(), data.size(), stallTimeout);
             Content content = new Content(data.offset(), data.size(), data.validator(), body);
             return Flux.<T>defer(() -> consumer.apply(content)).doFinally(signal -> body.abandon());
-        }
-
-        /** Gives the connection up, whose body nobody wants, and goes on with {@code next}. */
-        private Flux<T> leave(Connection connection, String where, Flux<T> next) {
-            new Body(connection, request.artifact(), where, 0, -1, stallTimeout).abandon();
-            return next;
         }
     }
 
