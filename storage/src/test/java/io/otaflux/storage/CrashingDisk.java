@@ -34,7 +34,7 @@ final class CrashingDisk extends Disk {
             crashed = true;
             throw new IOException("the power was cut before: " + what);
         }
-        changes.add(what.replaceAll("\\d{6,}", "N"));
+        changes.add(what.replaceAll("(\\.|new-)\\d{6,}(?![0-9a-f])", "$1N"));
     }
 
     private static String name(Path path) {
