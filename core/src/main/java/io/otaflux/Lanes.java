@@ -51,7 +51,7 @@ final class Lanes {
         if (lane.running == null && (trigger.version().equals(lane.version) || key.equals(lane.succeeded))) {
             return new Verdict.Reached();
         }
-        Upgrade upgrade = new Upgrade(trigger, true, UpgradeJournal.State.ADMITTED, false);
+        Upgrade upgrade = Upgrade.pushed(trigger);
         return new Verdict.Taken(upgrade, place(lane, upgrade));
     }
 

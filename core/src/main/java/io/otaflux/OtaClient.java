@@ -117,7 +117,8 @@ public final class OtaClient {
     /**
      * Tells the platform which version of a module {@code device} runs. Do it once at each start, for every module, with
      * what is really running: it is how a platform knows what to send, and how an upgrade that needed a restart is
-     * confirmed, or found to have been rolled back.
+     * confirmed, or found to have been rolled back. Reporting the version of an upgrade that is not installed yet ends it
+     * as succeeded: somebody else installed it.
      *
      * @return a {@code Mono} that completes when the platform has it, and waits while there is no connection. Nothing
      *     happens before subscription
@@ -126,6 +127,12 @@ public final class OtaClient {
         Names.MODULE.check("module", module);
         Names.VERSION.check("version", version);
         return recovery.then(Mono.defer(() -> {
+            Upgrade reached = lanes.running(device, module)
+                    .filter(upgrade -> upgrade.trigger().version().equals(version) && upgrade.reachElsewhere())
+                    .orElse(null);
+            if (reached != null) {
+                return confirmAside(reached);
+            }
             Upgrade awaiting = lanes.running(device, module)
                     .filter(upgrade -> upgrade.state() == State.AWAITING_RESTART)
                     .orElse(null);
@@ -209,15 +216,15 @@ public final class OtaClient {
     public Flux<UpgradeEvent> upgrade(UpgradeTrigger trigger) {
         return Flux.defer(() -> {
             Upgrade upgrade = known(trigger);
-            Flux<UpgradeEvent> admitted = upgrade.isJournaled()
-                    ? Flux.just(tell(new UpgradeEvent.Admitted(upgrade.trigger())))
+            Flux<UpgradeEvent> admitted = upgrade.isTracked()
+                    ? Flux.just(tell(upgrade, new UpgradeEvent.Admitted(upgrade.trigger())))
                     : Flux.empty();
             return admitted.concatWith(withInstaller(upgrade))
                     .concatWith(downloading(upgrade))
                     .concatMap(event -> event instanceof Downloaded downloaded
                             ? Flux.concat(
                                     Mono.just(event),
-                                    verifying(downloaded)
+                                    verifying(upgrade, downloaded)
                                             .flatMapMany(verified ->
                                                     Flux.concat(Mono.just(verified), installing(upgrade, verified))))
                             : Mono.just(event))
@@ -251,7 +258,7 @@ public final class OtaClient {
     public Mono<Verified> verify(Downloaded downloaded) {
         return Mono.defer(() -> {
             Upgrade upgrade = known(downloaded.trigger());
-            return ending(upgrade, verifying(downloaded));
+            return ending(upgrade, verifying(upgrade, downloaded));
         });
     }
 
@@ -285,7 +292,23 @@ public final class OtaClient {
         return Mono.defer(() -> lanes.find(trigger.key())
                 .filter(upgrade -> upgrade.withdraw(reason))
                 .map(upgrade ->
-                        withdrawn(upgrade, reason).doOnNext(asides::emit).hasElement())
+                        withdrawn(upgrade, reason).doOnNext(asides::emit).thenReturn(true))
+                .orElseGet(() -> Mono.just(false)));
+    }
+
+    /**
+     * Ends an upgrade as failed: the application found something wrong that the stages cannot know of.
+     *
+     * @param cause what it found; the platform is told its stage, its reason and its message
+     * @return a {@code Mono} that emits whether the upgrade was ended: false when there is no such upgrade or its
+     *     installation has begun
+     */
+    public Mono<Boolean> fail(UpgradeTrigger trigger, OtaException cause) {
+        return Mono.defer(() -> lanes.find(trigger.key())
+                .map(upgrade -> fail(upgrade, cause)
+                        .doOnNext(asides::emit)
+                        .hasElement()
+                        .doOnNext(ended -> upgrade.withdraw("failed")))
                 .orElseGet(() -> Mono.just(false)));
     }
 
@@ -399,7 +422,7 @@ public final class OtaClient {
     private Mono<Void> restore(UpgradeJournal.Entry entry) {
         UpgradeTrigger trigger = entry.trigger();
         if (!entry.state().isFinal()) {
-            Upgrade superseded = lanes.restore(new Upgrade(trigger, entry.locationsComplete(), entry.state(), true));
+            Upgrade superseded = lanes.restore(Upgrade.restored(entry));
             return superseded == null
                     ? Mono.empty()
                     : journal.remove(superseded.trigger().key());
@@ -435,7 +458,7 @@ public final class OtaClient {
 
     /** The upgrade that {@code trigger} belongs to; a new one, unknown to the journal, when it was started by hand. */
     private Upgrade known(UpgradeTrigger trigger) {
-        return lanes.find(trigger.key()).orElseGet(() -> new Upgrade(trigger, true, State.ADMITTED, false));
+        return lanes.find(trigger.key()).orElseGet(() -> Upgrade.byHand(trigger));
     }
 
     private <T> Flux<T> withInstaller(Upgrade upgrade) {
@@ -464,10 +487,15 @@ public final class OtaClient {
                                 .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
                                 .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
                                     if (step instanceof Transfers.Step.Moved moved) {
-                                        sink.next(tell(new UpgradeEvent.Received(
-                                                trigger, before.get() + moved.bytes(), size(trigger, moved.size()))));
+                                        sink.next(tell(
+                                                upgrade,
+                                                new UpgradeEvent.Received(
+                                                        trigger,
+                                                        before.get() + moved.bytes(),
+                                                        size(trigger, moved.size()))));
                                     } else if (step instanceof Transfers.Step.Broke broke) {
                                         sink.next(tell(
+                                                upgrade,
                                                 new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
                                     } else if (step instanceof Transfers.Step.Arrived arrived) {
                                         upgrade.refer(arrived.stored());
@@ -476,7 +504,7 @@ public final class OtaClient {
                                     }
                                 });
                     })
-                    .concatWith(Mono.fromSupplier(() -> tell(new Downloaded(trigger, files))))
+                    .concatWith(Mono.fromSupplier(() -> tell(upgrade, new Downloaded(trigger, files))))
                     .onErrorMap(e -> untranslated(e), OtaClient::unexpectedSource)
                     .transform(stage -> limited(upgrade, OtaException.Stage.DOWNLOAD, stage));
         });
@@ -496,7 +524,7 @@ public final class OtaClient {
         });
     }
 
-    private Mono<Verified> verifying(Downloaded downloaded) {
+    private Mono<Verified> verifying(Upgrade upgrade, Downloaded downloaded) {
         return Mono.defer(() -> {
             List<Verified.File> files = new ArrayList<>();
             Verified.Assurance assurance = Verified.Assurance.INTEGRITY;
@@ -514,7 +542,7 @@ public final class OtaClient {
                 assurance = proof.compareTo(assurance) < 0 ? proof : assurance;
                 files.add(new Verified.File(artifact, stored));
             }
-            return Mono.just(tell(new Verified(downloaded.trigger(), files, assurance)));
+            return Mono.just(tell(upgrade, new Verified(downloaded.trigger(), files, assurance)));
         });
     }
 
@@ -559,7 +587,7 @@ public final class OtaClient {
                                     effect == Installer.Effect.IMMEDIATE ? State.INSTALLED : State.AWAITING_RESTART,
                                     false,
                                     null)
-                            .then(Mono.fromSupplier(() -> tell(new Installed(trigger, effect)))));
+                            .then(Mono.fromSupplier(() -> tell(upgrade, new Installed(trigger, effect)))));
             return limited(upgrade, OtaException.Stage.INSTALL, installed)
                     .concatWith(Flux.defer(
                             () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)));
@@ -581,10 +609,7 @@ public final class OtaClient {
                     UpgradeKey before = lanes.succeeded(trigger.key());
                     return before == null ? Mono.empty() : journal.remove(before);
                 }))
-                .then(Mono.<UpgradeEvent>fromSupplier(() -> {
-                    leave(upgrade);
-                    return tell(new UpgradeEvent.Succeeded(trigger));
-                }));
+                .then(Mono.defer(() -> ended(upgrade, tell(upgrade, new UpgradeEvent.Succeeded(trigger)))));
     }
 
     /** The same, beside the road: whatever its end, nobody waits for it. */
@@ -624,19 +649,23 @@ public final class OtaClient {
                                 e.toString());
                         return Mono.empty();
                     })
-                    .then(Mono.fromSupplier(() -> {
-                        if (lanes.find(upgrade.trigger().key()).isPresent()) {
+                    .then(Mono.defer(() -> {
+                        if (upgrade.isTracked()) {
                             owe(end);
                         }
-                        leave(upgrade);
-                        return end;
+                        return ended(upgrade, end);
                     }));
         });
     }
 
+    /** Emits the end of an upgrade, and only then begins the next one of its lane. */
+    private Mono<UpgradeEvent> ended(Upgrade upgrade, UpgradeEvent end) {
+        upgrade.end();
+        return Mono.just(end).doFinally(signal -> leave(upgrade));
+    }
+
     /** Lets go of what an ended upgrade held, and of its lane. */
     private void leave(Upgrade upgrade) {
-        upgrade.end();
         upgrade.release();
         Upgrade next = lanes.leave(upgrade);
         if (next != null) {
@@ -645,9 +674,7 @@ public final class OtaClient {
     }
 
     private Mono<Void> write(Upgrade upgrade, State state, boolean reported, @Nullable String detail) {
-        boolean known =
-                upgrade.isJournaled() || lanes.find(upgrade.trigger().key()).isPresent();
-        Mono<Void> written = known
+        Mono<Void> written = upgrade.isTracked()
                 ? journal.put(new UpgradeJournal.Entry(upgrade.trigger(), upgrade.isLocated(), state, reported, detail))
                 : Mono.empty();
         return written.doOnSuccess(done -> upgrade.reach(state));
@@ -676,8 +703,8 @@ public final class OtaClient {
     }
 
     /** Tells the platform of something that is under way; it may miss it, so nobody waits. */
-    private <E extends UpgradeEvent> E tell(E event) {
-        if (lanes.find(event.trigger().key()).isPresent()) {
+    private <E extends UpgradeEvent> E tell(Upgrade upgrade, E event) {
+        if (upgrade.isTracked()) {
             inBackground("progress report", channel.report(event));
         }
         return event;

@@ -60,6 +60,8 @@ public abstract sealed class OtaException extends RuntimeException
     public enum Reason {
         /** A message of the platform could not be understood. */
         MALFORMED_TRIGGER,
+        /** The platform asks for something that its protocol knows and this side does not do. */
+        UNSUPPORTED,
         /** The platform refused the connection for good, for example for bad credentials. */
         CONNECTION_REFUSED,
         /** The only digests are MD5 or SHA-1 and the configuration does not accept these alone. */

@@ -1,6 +1,7 @@
 package io.otaflux;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.util.ReferenceCountUtil;
 import java.time.Duration;
 import java.util.EnumSet;
 import java.util.List;
@@ -10,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import org.reactivestreams.Publisher;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -23,6 +25,14 @@ final class Transfers {
 
     /** How often a content may change at its source in mid-transfer before that is an error. */
     private static final int MAX_CHANGES = 3;
+
+    /**
+     * The context key under which Reactor's operators look for what to do with a value that arrives after their end. A
+     * buffer that a socket's thread emits while the watchdog's thread ends the stream goes there, not to the discard hook.
+     */
+    private static final String DROPPED = "reactor.onNextDropped.local";
+
+    private static final Consumer<Object> RELEASE = ReferenceCountUtil::release;
 
     private final ArtifactSource source;
     private final ArtifactStore store;
@@ -96,7 +106,9 @@ final class Transfers {
     private Flux<Step> share(Object content, Flux<Step> transfer) {
         Flux<Step>[] self = newSelf();
         self[0] = transfer.onBackpressureBuffer()
-                .doFinally(end -> running.remove(content, self[0]))
+                // Before the end is known to those who wait: whoever then asks again must not find this one.
+                .doOnTerminate(() -> running.remove(content, self[0]))
+                .doOnCancel(() -> running.remove(content, self[0]))
                 .replay(1)
                 .refCount(1);
         return self[0];
@@ -249,8 +261,10 @@ final class Transfers {
             return writer.begin(content.offset(), size, content.validator())
                     .thenMany(Flux.defer(() -> {
                         // Slowness ends the bytes and not the append, so that what came is made durable.
-                        Flux<ByteBuf> watched =
-                                bounded(content.bytes(), content.offset()).takeUntilOther(watch(() -> true));
+                        Flux<ByteBuf> watched = bounded(content.bytes(), content.offset())
+                                .takeUntilOther(watch(() -> true))
+                                .doOnDiscard(ByteBuf.class, ByteBuf::release)
+                                .contextWrite(context -> context.put(DROPPED, RELEASE));
                         return writer.append(watched, hasher);
                     }))
                     .map(offset -> new Step.Moved(offset, size));

@@ -12,6 +12,8 @@ final class Upgrade {
     private final Sinks.One<String> withdrawn = Sinks.one();
     private final List<ArtifactStore.Stored> references = new ArrayList<>();
 
+    private final boolean tracked;
+
     private UpgradeTrigger trigger;
     private boolean located;
     private UpgradeJournal.State state;
@@ -22,11 +24,33 @@ final class Upgrade {
     private boolean withdrawing;
     private Duration active = Duration.ZERO;
 
-    Upgrade(UpgradeTrigger trigger, boolean located, UpgradeJournal.State state, boolean journaled) {
+    private Upgrade(
+            UpgradeTrigger trigger, boolean located, UpgradeJournal.State state, boolean journaled, boolean tracked) {
         this.trigger = trigger;
         this.located = located;
         this.state = state;
         this.journaled = journaled;
+        this.tracked = tracked;
+    }
+
+    /** One that a platform asked for just now. */
+    static Upgrade pushed(UpgradeTrigger trigger) {
+        return new Upgrade(trigger, true, UpgradeJournal.State.ADMITTED, false, true);
+    }
+
+    /** One that an earlier process left unfinished. */
+    static Upgrade restored(UpgradeJournal.Entry entry) {
+        return new Upgrade(entry.trigger(), entry.locationsComplete(), entry.state(), true, true);
+    }
+
+    /** One that somebody started by hand: no journal and no platform knows of it. */
+    static Upgrade byHand(UpgradeTrigger trigger) {
+        return new Upgrade(trigger, true, UpgradeJournal.State.ADMITTED, false, false);
+    }
+
+    /** Tells whether the journal and the platform are to hear of it. */
+    boolean isTracked() {
+        return tracked;
     }
 
     synchronized UpgradeTrigger trigger() {
@@ -51,7 +75,7 @@ final class Upgrade {
         state = reached;
     }
 
-    /** Tells whether there is an entry of it in the journal; one that was started by hand has none. */
+    /** Tells whether its entry in the journal is durable. */
     synchronized boolean isJournaled() {
         return journaled;
     }
@@ -112,6 +136,18 @@ final class Upgrade {
             withdrawing = true;
         }
         withdrawn.tryEmitValue(reason);
+        return true;
+    }
+
+    /** Tells true, and stops the stage that is under way, when its version was reached without installing it here. */
+    boolean reachElsewhere() {
+        synchronized (this) {
+            if (installing || ended || state != UpgradeJournal.State.ADMITTED) {
+                return false;
+            }
+            ended = true;
+        }
+        withdrawn.tryEmitValue("reached");
         return true;
     }
 

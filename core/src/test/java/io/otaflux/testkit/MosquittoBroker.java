@@ -77,6 +77,17 @@ public final class MosquittoBroker implements AutoCloseable {
         launch();
     }
 
+    /** Starts it again on the same port, without any session or message that it knew. */
+    public void forget() {
+        stop();
+        try {
+            Files.deleteIfExists(directory.resolve("mosquitto.db"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        launch();
+    }
+
     /** Lets its connections stand and answers nothing on them, until {@link #thaw()}. */
     public void freeze() {
         signal("STOP");

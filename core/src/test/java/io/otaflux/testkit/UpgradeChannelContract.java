@@ -240,7 +240,7 @@ public abstract class UpgradeChannelContract {
                 .expectComplete()
                 .verify(PATIENCE);
 
-        assertThat(platform.versions()).contains("app=1.0.0");
+        awaitVersion("app=1.0.0");
     }
 
     @Test
@@ -251,9 +251,10 @@ public abstract class UpgradeChannelContract {
                 .expectComplete()
                 .verify(PATIENCE);
 
-        assertThat(platform.versions()).contains("mcu=4").doesNotContain("app=1.0.0");
+        awaitVersion("mcu=4");
+        assertThat(platform.versions()).doesNotContain("app=1.0.0");
         unsubscribed.as(StepVerifier::create).expectComplete().verify(PATIENCE);
-        assertThat(platform.versions()).contains("app=1.0.0");
+        awaitVersion("app=1.0.0");
     }
 
     @Test
@@ -267,7 +268,7 @@ public abstract class UpgradeChannelContract {
                 .then(platform::restore)
                 .expectComplete()
                 .verify(PATIENCE);
-        assertThat(platform.versions()).contains("app=2.0.0");
+        awaitVersion("app=2.0.0");
     }
 
     @Test
@@ -279,7 +280,8 @@ public abstract class UpgradeChannelContract {
                 .expectComplete()
                 .verify(PATIENCE);
 
-        assertThat(platform.failures()).containsExactly(OtaException.Stage.VERIFY);
+        await().atMost(PATIENCE)
+                .untilAsserted(() -> assertThat(platform.failures()).containsExactly(OtaException.Stage.VERIFY));
     }
 
     @Test
@@ -294,7 +296,8 @@ public abstract class UpgradeChannelContract {
                 .then(platform::restore)
                 .expectComplete()
                 .verify(PATIENCE);
-        assertThat(platform.failures()).containsExactly(OtaException.Stage.VERIFY);
+        await().atMost(PATIENCE)
+                .untilAsserted(() -> assertThat(platform.failures()).containsExactly(OtaException.Stage.VERIFY));
     }
 
     @Test
@@ -393,6 +396,12 @@ public abstract class UpgradeChannelContract {
         DeviceId device = channel.device();
         Artifact artifact = new Artifact(module, URI.create(location), 1000, List.of(Digest.md5(MD5)));
         return new UpgradeTrigger(device, module, version, List.of(artifact), Map.of());
+    }
+
+    /** The platform may hear it a little later than the channel knows that it will. */
+    private void awaitVersion(String version) {
+        await().atMost(PATIENCE)
+                .untilAsserted(() -> assertThat(platform.versions()).contains(version));
     }
 
     private void connect() {

@@ -1,0 +1,251 @@
+package io.otaflux.testkit;
+
+import io.otaflux.ChannelException;
+import io.otaflux.DeviceId;
+import io.otaflux.OtaException;
+import io.otaflux.UpgradeChannel;
+import io.otaflux.UpgradeEvent;
+import io.otaflux.UpgradeTrigger;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+
+/** A channel and the platform at its other end, in memory. It remembers everything that it was told. */
+public final class MemoryChannel implements UpgradeChannel {
+
+    private final DeviceId device;
+    private final Map<List<Object>, MemoryDelivery> undelivered = new LinkedHashMap<>();
+    private final Map<List<Object>, UpgradeTrigger> pending = new LinkedHashMap<>();
+    private final List<MemoryDelivery> deliveries = new CopyOnWriteArrayList<>();
+    private final List<UpgradeEvent> events = new CopyOnWriteArrayList<>();
+    private final List<String> versions = new CopyOnWriteArrayList<>();
+    private final List<UpgradeTrigger> cut = new ArrayList<>();
+    private final List<Sinks.Empty<Void>> waiting = new ArrayList<>();
+
+    private Sinks.@Nullable Many<Delivery> listener;
+    private boolean connected = true;
+    private boolean refused;
+    private boolean weakDigests;
+
+    public MemoryChannel() {
+        this(new DeviceId("product", "gateway"));
+    }
+
+    public MemoryChannel(DeviceId device) {
+        this.device = device;
+    }
+
+    /** Makes this a platform that knows no digest better than MD5. */
+    public MemoryChannel sendingWeakDigests() {
+        weakDigests = true;
+        return this;
+    }
+
+    /** Sends a trigger; the one that nobody took yet of the same device and module is replaced. */
+    public MemoryDelivery push(UpgradeTrigger trigger) {
+        MemoryDelivery delivery = new MemoryDelivery(trigger);
+        Sinks.Many<Delivery> to;
+        synchronized (this) {
+            if (!connected) {
+                cut.add(trigger);
+                return delivery;
+            }
+            deliveries.add(delivery);
+            MemoryDelivery replaced = undelivered.put(place(trigger), delivery);
+            to = listener;
+            if (to == null && replaced != null) {
+                replaced.acknowledge();
+            }
+            undelivered.put(place(trigger), delivery);
+        }
+        if (to != null) {
+            to.emitNext(delivery, Sinks.EmitFailureHandler.busyLooping(java.time.Duration.ofSeconds(5)));
+        }
+        return delivery;
+    }
+
+    /** Makes {@code trigger} the answer to {@link #refresh}. */
+    public synchronized void pending(UpgradeTrigger trigger) {
+        pending.put(place(trigger), trigger);
+    }
+
+    /** Cuts the connection. */
+    public synchronized void cut() {
+        connected = false;
+    }
+
+    /** Restores the connection: what waited goes out, what was pushed comes in. */
+    public void restore() {
+        List<Sinks.Empty<Void>> resumed;
+        List<UpgradeTrigger> pushed;
+        synchronized (this) {
+            connected = true;
+            resumed = List.copyOf(waiting);
+            waiting.clear();
+            pushed = List.copyOf(cut);
+            cut.clear();
+        }
+        resumed.forEach(Sinks.Empty::tryEmitEmpty);
+        pushed.forEach(this::push);
+    }
+
+    /** Refuses the device from now on. */
+    public synchronized void refuse() {
+        refused = true;
+        if (listener != null) {
+            listener.tryEmitError(refusal());
+        }
+    }
+
+    /** Every delivery so far. */
+    public List<MemoryDelivery> deliveries() {
+        return deliveries;
+    }
+
+    /** Every event that reached the platform. */
+    public List<UpgradeEvent> events() {
+        return events;
+    }
+
+    /** The events of {@code type} that reached the platform. */
+    public <E extends UpgradeEvent> List<E> events(Class<E> type) {
+        return events.stream().filter(type::isInstance).map(type::cast).toList();
+    }
+
+    /** Every version that reached the platform, as {@code module=version}. */
+    public List<String> versions() {
+        return versions;
+    }
+
+    @Override
+    public DeviceId device() {
+        return device;
+    }
+
+    @Override
+    public boolean sendsWeakDigests() {
+        return weakDigests;
+    }
+
+    @Override
+    public Flux<Delivery> triggers() {
+        return Flux.defer(() -> {
+            Sinks.Many<Delivery> sink = Sinks.many().unicast().onBackpressureBuffer();
+            List<MemoryDelivery> kept;
+            synchronized (this) {
+                if (refused) {
+                    return Flux.error(refusal());
+                }
+                if (listener != null) {
+                    return Flux.error(new IllegalStateException("triggers() is already subscribed to"));
+                }
+                listener = sink;
+                kept = List.copyOf(undelivered.values());
+            }
+            kept.forEach(sink::tryEmitNext);
+            return sink.asFlux().doFinally(end -> stop());
+        });
+    }
+
+    private synchronized void stop() {
+        listener = null;
+    }
+
+    @Override
+    public Mono<Void> report(DeviceId reporting, String module, String version) {
+        return whenConnected(
+                () -> versions.add((reporting.equals(device) ? "" : reporting + " ") + module + "=" + version));
+    }
+
+    @Override
+    public Mono<Void> report(UpgradeEvent event) {
+        if (event instanceof UpgradeEvent.Ended) {
+            return whenConnected(() -> events.add(event));
+        }
+        return Mono.fromRunnable(() -> {
+            if (isConnected()) {
+                events.add(event);
+            }
+        });
+    }
+
+    @Override
+    public Mono<UpgradeTrigger> refresh(UpgradeTrigger trigger) {
+        return Mono.defer(() -> {
+            synchronized (this) {
+                return Mono.justOrEmpty(pending.get(place(trigger)));
+            }
+        });
+    }
+
+    private synchronized boolean isConnected() {
+        return connected;
+    }
+
+    private Mono<Void> whenConnected(Runnable told) {
+        return Mono.defer(() -> {
+            synchronized (this) {
+                if (!connected) {
+                    Sinks.Empty<Void> until = Sinks.empty();
+                    waiting.add(until);
+                    return until.asMono().then(Mono.fromRunnable(told));
+                }
+            }
+            told.run();
+            return Mono.empty();
+        });
+    }
+
+    private static List<Object> place(UpgradeTrigger trigger) {
+        return List.of(trigger.device(), trigger.module());
+    }
+
+    private static ChannelException refusal() {
+        return new ChannelException(OtaException.Reason.CONNECTION_REFUSED, "refused by the test", null);
+    }
+
+    private synchronized void settle(MemoryDelivery delivery) {
+        undelivered.remove(place(delivery.trigger()), delivery);
+    }
+
+    /** A delivery that knows whether, and how often, it was acknowledged. */
+    public final class MemoryDelivery implements Delivery {
+
+        private final UpgradeTrigger trigger;
+        private final AtomicBoolean acknowledged = new AtomicBoolean();
+        private final AtomicBoolean twice = new AtomicBoolean();
+
+        private MemoryDelivery(UpgradeTrigger trigger) {
+            this.trigger = trigger;
+        }
+
+        @Override
+        public UpgradeTrigger trigger() {
+            return trigger;
+        }
+
+        @Override
+        public void acknowledge() {
+            if (!acknowledged.compareAndSet(false, true)) {
+                twice.set(true);
+            }
+            settle(this);
+        }
+
+        public boolean isAcknowledged() {
+            return acknowledged.get();
+        }
+
+        /** Tells whether somebody acknowledged it a second time, which is a bug. */
+        public boolean isAcknowledgedTwice() {
+            return twice.get();
+        }
+    }
+}

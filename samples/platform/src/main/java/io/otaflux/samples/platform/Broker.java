@@ -1,0 +1,51 @@
+package io.otaflux.samples.platform;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The MQTT broker that devices and the platform meet at. The platform is an ordinary client of it in every case; what
+ * differs is who checks logins and whether the broker says who is connected.
+ */
+interface Broker extends AutoCloseable {
+
+    /** Where the platform's own client connects. */
+    String host();
+
+    /** Where devices and the platform's own client connect. */
+    int port();
+
+    /** The platform's own login, or null for none. */
+    @Nullable
+    Login login();
+
+    /** Whether {@link Presence} hears of devices; if not, a device counts as online once it has reported something. */
+    boolean tellsPresence();
+
+    @Override
+    void close();
+
+    /** A user name and password; the password is not part of {@link #toString()}. */
+    record Login(String username, String password) {
+
+        @Override
+        public String toString() {
+            return "Login[" + username + ", password hidden]";
+        }
+    }
+
+    /** Hears which devices come and go, on the broker's threads. */
+    interface Presence {
+
+        /** Messages to the device's upgrade topic reach it from now on. */
+        void startedListening(DeviceKey device);
+
+        /** The device has no subscription to its upgrade topic any more. */
+        void stoppedListening(DeviceKey device);
+
+        /** The device has logged in. */
+        void connected(DeviceKey device);
+
+        /** The device's connection is gone. */
+        void disconnected(DeviceKey device);
+    }
+}

@@ -1,0 +1,189 @@
+package io.otaflux.samples.platform;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.net.URI;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The JSON of the device protocol.
+ *
+ * <p>Reading takes what devices really send: ids and steps as strings or numbers, a NUL byte after the text (AliOS Things sends
+ * the terminator of its C string), a comma too many (Alibaba's C client), no {@code method}, {@code version} or {@code id}.
+ * Writing gives what all of them can read; see {@link #push}.
+ */
+final class DeviceMessages {
+
+    private static final ObjectMapper JSON =
+            JsonMapper.builder().enable(JsonReadFeature.ALLOW_TRAILING_COMMA).build();
+    private static final int MAX_DESCRIPTION = 1024;
+
+    private DeviceMessages() {}
+
+    /** A device says which version of a module it runs. */
+    record Inform(String module, String version) {}
+
+    /** A device says how far an upgrade is; {@code step} is negative for a failure. */
+    record Progress(String module, int step, String description) {}
+
+    /** A device asks what there is to do. {@code id} is whatever it sent, to be sent back as it is. */
+    record Query(String module, JsonNode id) {}
+
+    /** A message cannot be understood; the text says why and holds nothing of the message but the names of its fields. */
+    static final class MalformedMessageException extends RuntimeException {
+        MalformedMessageException(String message) {
+            super(message);
+        }
+    }
+
+    static Inform readInform(byte[] payload) {
+        JsonNode params = params(read(payload));
+        String version = text(params, "version");
+        if (version == null || !Limits.isName(version)) {
+            throw new MalformedMessageException("inform without a valid params.version");
+        }
+        return new Inform(module(params), version);
+    }
+
+    static Progress readProgress(byte[] payload) {
+        JsonNode params = params(read(payload));
+        String step = text(params, "step");
+        if (step == null) {
+            throw new MalformedMessageException("progress without params.step");
+        }
+        String description = text(params, "desc");
+        try {
+            return new Progress(
+                    module(params), Integer.parseInt(step.strip()), description == null ? "" : shortened(description));
+        } catch (NumberFormatException e) {
+            throw new MalformedMessageException("progress with a params.step that is not a whole number");
+        }
+    }
+
+    static Query readQuery(byte[] payload) {
+        JsonNode message = read(payload);
+        JsonNode params = message.path("params");
+        JsonNode id = message.path("id");
+        return new Query(
+                params.isObject() ? module(params) : Limits.DEFAULT_MODULE,
+                id.isMissingNode() ? JsonNodeFactory.instance.textNode("") : id);
+    }
+
+    /**
+     * A push as captured from the real platform: {@code code} is the string "1000", {@code id} a number of milliseconds, and
+     * the method is spelled {@code Md5} or {@code Sha256}, the only spellings Alibaba's C client takes.
+     */
+    static byte[] push(Jobs.Offer offer, URI url, Instant now) {
+        ObjectNode root = JSON.createObjectNode();
+        root.put("code", "1000");
+        root.set("data", data(offer, url));
+        root.put("id", now.toEpochMilli());
+        root.put("message", "success");
+        return write(root);
+    }
+
+    /** The answer to a query when there is something to do: the same data as in a push. */
+    static byte[] queryReply(Query query, Jobs.Offer offer, URI url) {
+        return queryReply(query, data(offer, url));
+    }
+
+    /** The answer to a query when there is nothing to do: data without anything in it. */
+    static byte[] emptyQueryReply(Query query) {
+        return queryReply(query, JSON.createObjectNode());
+    }
+
+    private static byte[] queryReply(Query query, ObjectNode data) {
+        ObjectNode root = JSON.createObjectNode();
+        root.set("id", query.id());
+        root.put("code", 200);
+        root.set("data", data);
+        root.put("message", "success");
+        return write(root);
+    }
+
+    private static ObjectNode data(Jobs.Offer offer, URI url) {
+        FirmwarePackage firmware = offer.firmware();
+        Map<String, String> tags = offer.tags();
+        ObjectNode data = JSON.createObjectNode();
+        data.put("size", firmware.size());
+        data.put("version", firmware.version());
+        data.put("url", url.toString());
+        data.put("sign", firmware.sign());
+        data.put("signMethod", firmware.signMethod().wireName());
+        if (firmware.signMethod() == SignMethod.MD5) {
+            data.put("md5", firmware.md5());
+        }
+        if (!firmware.module().equals(Limits.DEFAULT_MODULE)) {
+            data.put("module", firmware.module());
+        }
+        String customInfo = firmware.customInfo();
+        if (!tags.isEmpty() || customInfo != null) {
+            ObjectNode extData = data.putObject("extData");
+            tags.forEach(extData::put);
+            if (customInfo != null) {
+                extData.put("_package_udi", customInfo);
+            }
+        }
+        return data;
+    }
+
+    private static JsonNode read(byte[] payload) {
+        int length = payload.length;
+        while (length > 0 && payload[length - 1] == 0) {
+            length--;
+        }
+        try {
+            JsonNode message = JSON.readTree(payload, 0, length);
+            if (!message.isObject()) {
+                throw new MalformedMessageException("not a JSON object");
+            }
+            return message;
+        } catch (IOException e) {
+            throw new MalformedMessageException("not JSON (" + e.getClass().getSimpleName() + ")");
+        }
+    }
+
+    private static JsonNode params(JsonNode message) {
+        JsonNode params = message.path("params");
+        if (!params.isObject()) {
+            throw new MalformedMessageException("no params");
+        }
+        return params;
+    }
+
+    private static String module(JsonNode params) {
+        String module = text(params, "module");
+        if (module == null || module.isEmpty()) {
+            return Limits.DEFAULT_MODULE;
+        }
+        if (!Limits.isName(module)) {
+            throw new MalformedMessageException("params.module is not a valid name");
+        }
+        return module;
+    }
+
+    private static @Nullable String text(JsonNode node, String field) {
+        JsonNode value = node.path(field);
+        return value.isTextual() || value.isNumber() ? value.asText() : null;
+    }
+
+    private static String shortened(String text) {
+        return text.length() <= MAX_DESCRIPTION ? text : text.substring(0, MAX_DESCRIPTION);
+    }
+
+    private static byte[] write(ObjectNode message) {
+        try {
+            return JSON.writeValueAsBytes(message);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("a tree of plain values can always be written", e);
+        }
+    }
+}

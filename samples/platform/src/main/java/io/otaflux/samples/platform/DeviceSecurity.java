@@ -1,0 +1,128 @@
+package io.otaflux.samples.platform;
+
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.util.Optional;
+import java.util.Set;
+import javax.security.auth.Subject;
+import org.apache.activemq.artemis.core.security.CheckType;
+import org.apache.activemq.artemis.core.security.Role;
+import org.apache.activemq.artemis.spi.core.protocol.RemotingConnection;
+import org.apache.activemq.artemis.spi.core.security.ActiveMQSecurityManager5;
+import org.apache.activemq.artemis.spi.core.security.jaas.UserPrincipal;
+import org.jspecify.annotations.Nullable;
+
+/** Who may log in to the embedded broker, as which session, and to which topics. */
+final class DeviceSecurity implements ActiveMQSecurityManager5 {
+
+    private final DeviceAuthenticator authenticator;
+    private final Broker.Login platform;
+
+    /** @param platform the login of the platform's own client, which may use every topic */
+    DeviceSecurity(DeviceAuthenticator authenticator, Broker.Login platform) {
+        this.authenticator = authenticator;
+        this.platform = platform;
+    }
+
+    @Override
+    @SuppressWarnings("NullAway") // Artemis is not annotated: null is how it wants to hear "refused".
+    public Subject authenticate(
+            @Nullable String user,
+            @Nullable String password,
+            RemotingConnection connection,
+            @Nullable String securityDomain) {
+        if (isPlatform(user, password)) {
+            return subject(platform.username(), "");
+        }
+        Subject earlier = connection.getSubject();
+        if (earlier != null && user(earlier).equals(user)) {
+            // Artemis asks again for every permission; the client id is not the one that was signed any more.
+            device(connection).ifPresent(device -> connection.setClientID(sessionName(device)));
+            return earlier;
+        }
+        String clientId = connection.getClientID();
+        Optional<DeviceKey> device = authenticator.authenticate(clientId, user, password);
+        if (device.isEmpty() || user == null) {
+            return null;
+        }
+        connection.setClientID(sessionName(device.get()));
+        return subject(user, clientId);
+    }
+
+    @Override
+    public boolean authorize(Subject subject, Set<Role> roles, CheckType checkType, String address) {
+        String user = user(subject);
+        if (user.equals(platform.username())) {
+            return true;
+        }
+        Optional<DeviceKey> device = DeviceAuthenticator.device(user);
+        if (device.isEmpty()) {
+            return false;
+        }
+        // A queue of a subscription is checked as address::queue.
+        int queue = address.indexOf("::");
+        String topic = queue < 0 ? address : address.substring(0, queue);
+        return switch (checkType) {
+            case SEND -> DeviceTopics.mayPublish(device.get(), topic);
+            case CONSUME,
+                    CREATE_NON_DURABLE_QUEUE,
+                    DELETE_NON_DURABLE_QUEUE,
+                    CREATE_DURABLE_QUEUE,
+                    DELETE_DURABLE_QUEUE -> DeviceTopics.maySubscribe(device.get(), topic);
+            case CREATE_ADDRESS ->
+                DeviceTopics.maySubscribe(device.get(), topic) || DeviceTopics.mayPublish(device.get(), topic);
+            default -> false;
+        };
+    }
+
+    @Override
+    public boolean validateUser(String user, String password) {
+        throw new UnsupportedOperationException("a login cannot be checked without its client id");
+    }
+
+    @Override
+    public boolean validateUserAndRole(String user, String password, Set<Role> roles, CheckType checkType) {
+        throw new UnsupportedOperationException("a login cannot be checked without its client id");
+    }
+
+    /** The device that a connection has proved to be; empty for the platform itself. */
+    Optional<DeviceKey> device(RemotingConnection connection) {
+        Subject subject = connection.getSubject();
+        return subject == null ? Optional.empty() : DeviceAuthenticator.device(user(subject));
+    }
+
+    /** The client id that a connection came with. */
+    String originalClientId(RemotingConnection connection) {
+        Subject subject = connection.getSubject();
+        return subject == null
+                ? ""
+                : subject.getPublicCredentials(String.class).iterator().next();
+    }
+
+    /**
+     * What the broker knows a device's session by, in place of the client id. Client ids are free text: two devices may use
+     * the same, which must not make them share a session, and one device may use several, which must not give it two.
+     */
+    private static String sessionName(DeviceKey device) {
+        return "device:" + device;
+    }
+
+    private static Subject subject(String user, String clientId) {
+        Subject subject = new Subject();
+        subject.getPrincipals().add(new UserPrincipal(user));
+        subject.getPublicCredentials().add(clientId);
+        return subject;
+    }
+
+    private boolean isPlatform(@Nullable String user, @Nullable String password) {
+        return platform.username().equals(user)
+                && password != null
+                && MessageDigest.isEqual(
+                        platform.password().getBytes(StandardCharsets.UTF_8),
+                        password.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static String user(Subject subject) {
+        return subject.getPrincipals(UserPrincipal.class).iterator().next().getName();
+    }
+}

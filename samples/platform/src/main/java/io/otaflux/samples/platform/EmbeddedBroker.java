@@ -1,0 +1,277 @@
+package io.otaflux.samples.platform;
+
+import io.netty.channel.ChannelFutureListener;
+import io.netty.handler.codec.mqtt.MqttConnAckMessage;
+import io.netty.handler.codec.mqtt.MqttConnectMessage;
+import io.netty.handler.codec.mqtt.MqttConnectReturnCode;
+import io.netty.handler.codec.mqtt.MqttMessage;
+import io.netty.handler.codec.mqtt.MqttMessageBuilders;
+import io.netty.handler.codec.mqtt.MqttQoS;
+import io.netty.handler.codec.mqtt.MqttTopicSubscription;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.apache.activemq.artemis.api.core.SimpleString;
+import org.apache.activemq.artemis.core.config.Configuration;
+import org.apache.activemq.artemis.core.config.WildcardConfiguration;
+import org.apache.activemq.artemis.core.config.impl.ConfigurationImpl;
+import org.apache.activemq.artemis.core.protocol.mqtt.MQTTInterceptor;
+import org.apache.activemq.artemis.core.protocol.mqtt.MQTTSessionState;
+import org.apache.activemq.artemis.core.protocol.mqtt.MQTTStateManager;
+import org.apache.activemq.artemis.core.remoting.impl.netty.NettyConnection;
+import org.apache.activemq.artemis.core.server.ActiveMQServer;
+import org.apache.activemq.artemis.core.server.ServerConsumer;
+import org.apache.activemq.artemis.core.server.ServerSession;
+import org.apache.activemq.artemis.core.server.impl.ActiveMQServerImpl;
+import org.apache.activemq.artemis.core.server.impl.ServiceRegistryImpl;
+import org.apache.activemq.artemis.core.server.plugin.ActiveMQServerConsumerPlugin;
+import org.apache.activemq.artemis.core.server.plugin.ActiveMQServerSessionPlugin;
+import org.apache.activemq.artemis.core.settings.impl.AddressFullMessagePolicy;
+import org.apache.activemq.artemis.core.settings.impl.AddressSettings;
+import org.apache.activemq.artemis.spi.core.protocol.RemotingConnection;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * An Artemis broker in this process that behaves towards devices as Alibaba's does.
+ *
+ * <ul>
+ *   <li>Logins are checked by {@link DeviceAuthenticator}, topics by {@link DeviceTopics}. A publish to a foreign topic is
+ *       dropped without breaking the connection; a subscription to one is refused in the SUBACK.
+ *   <li>A keepalive below 30 s is refused with CONNACK 2; one above 1200 s is accepted (documents and the C client's header
+ *       disagree on what the real platform does with it).
+ *   <li>A second login of a device ends its first connection, whatever client ids the two use, and devices that use the
+ *       same client id do not get in each other's way: a session belongs to a device ({@link DeviceSecurity}).
+ *   <li>A session whose client id has {@code _ss=1} is subscribed to its topics by the broker: Alibaba's C client never
+ *       sends a SUBSCRIBE for them.
+ * </ul>
+ *
+ * <p>It keeps nothing on disk: what a device missed is pushed again when it listens again.
+ */
+final class EmbeddedBroker implements Broker {
+
+    private static final Logger log = LoggerFactory.getLogger(EmbeddedBroker.class);
+    private static final String ACCEPTOR = "mqtt";
+    private static final SimpleString UNDELIVERABLE = SimpleString.of("undeliverable");
+    private static final long GOODBYE_SECONDS = 1;
+    private static final int SHORTEST_KEEPALIVE_SECONDS = 30;
+    private static final long MAX_BYTES_PER_TOPIC = 16L << 20;
+
+    private final String host;
+    private final boolean isAnyAddress;
+    private final Login login;
+    private final DeviceSecurity security;
+    private final Presence presence;
+    private final ActiveMQServer server;
+    private final Map<DeviceKey, RemotingConnection> connections = new ConcurrentHashMap<>();
+    private final Map<DeviceKey, Set<Long>> listeners = new HashMap<>();
+    private final int port;
+    private volatile @Nullable RemotingConnection platformConnection;
+    private volatile CountDownLatch platformGone = new CountDownLatch(0);
+
+    /**
+     * Starts the broker.
+     *
+     * @param host the address to listen on
+     * @param port the port to listen on, or 0 for any free one
+     * @param scratch a directory for the broker's own use
+     * @throws IOException if it does not start, for example because the port is taken
+     */
+    EmbeddedBroker(String host, int port, Path scratch, DeviceAuthenticator authenticator, Presence presence)
+            throws IOException {
+        this.host = host;
+        this.isAnyAddress = InetAddress.getByName(host).isAnyLocalAddress();
+        this.presence = presence;
+        this.login = new Login("otaflux-platform", DurableFiles.randomHex(16));
+        this.security = new DeviceSecurity(authenticator, login);
+        ServiceRegistryImpl services = new ServiceRegistryImpl();
+        services.addIncomingInterceptor((MQTTInterceptor) this::incoming);
+        services.addOutgoingInterceptor((MQTTInterceptor) this::outgoing);
+        try {
+            this.server = new ActiveMQServerImpl(configuration(host, port, scratch), null, security, null, services);
+        } catch (Exception e) {
+            throw new IOException("the MQTT broker cannot be set up for " + host + ":" + port, e);
+        }
+        try {
+            server.registerBrokerPlugin(new ListeningDevices());
+            server.registerBrokerPlugin(new LeavingDevices());
+            server.start();
+            this.port = server.getRemotingService().getAcceptor(ACCEPTOR).getActualPort();
+        } catch (Exception e) {
+            close();
+            throw new IOException("the MQTT broker does not start on " + host + ":" + port, e);
+        }
+        if (this.port <= 0) {
+            close();
+            throw new IOException("the MQTT broker cannot listen on " + host + ":" + port);
+        }
+    }
+
+    @Override
+    public String host() {
+        return isAnyAddress ? InetAddress.getLoopbackAddress().getHostAddress() : host;
+    }
+
+    @Override
+    public int port() {
+        return port;
+    }
+
+    @Override
+    public Login login() {
+        return login;
+    }
+
+    @Override
+    public boolean tellsPresence() {
+        return true;
+    }
+
+    @Override
+    public void close() {
+        try {
+            // The platform's client has said goodbye; a broker that stops while it still hears that complains loudly.
+            platformGone.await(GOODBYE_SECONDS, TimeUnit.SECONDS);
+            server.stop();
+        } catch (Exception e) {
+            log.warn("the MQTT broker did not stop cleanly", e);
+        }
+    }
+
+    private static Configuration configuration(String host, int port, Path scratch) throws Exception {
+        // Topics keep their slashes as addresses, so that permissions read like the protocol's documents.
+        WildcardConfiguration topics =
+                new WildcardConfiguration().setDelimiter('/').setSingleWord('+').setAnyWords('#');
+        AddressSettings settings = new AddressSettings()
+                // Nobody listens there: what cannot be delivered is pushed again when its device is back.
+                .setDeadLetterAddress(UNDELIVERABLE)
+                .setExpiryAddress(UNDELIVERABLE)
+                .setMaxSizeBytes(MAX_BYTES_PER_TOPIC)
+                .setAddressFullMessagePolicy(AddressFullMessagePolicy.DROP);
+        return new ConfigurationImpl()
+                .setName("otaflux-platform")
+                .setPersistenceEnabled(false)
+                .setMqttSubscriptionPersistenceEnabled(false)
+                .setSecurityEnabled(true)
+                // A password is right for one client id and one secret only, so no answer may be remembered by user.
+                .setAuthenticationCacheSize(0)
+                .setAuthorizationCacheSize(0)
+                .setJMXManagementEnabled(false)
+                .setMaxDiskUsage(-1)
+                .setPagingDirectory(scratch.resolve("paging").toString())
+                .setWildCardConfiguration(topics)
+                .addAddressSetting("#", settings)
+                .addAcceptorConfiguration(
+                        ACCEPTOR,
+                        "tcp://" + host + ":" + port
+                                + "?protocols=MQTT;closeMqttConnectionOnPublishAuthorizationFailure=false");
+    }
+
+    private boolean incoming(MqttMessage packet, RemotingConnection connection) {
+        if (!(packet instanceof MqttConnectMessage connect)
+                || connect.variableHeader().keepAliveTimeSeconds() >= SHORTEST_KEEPALIVE_SECONDS) {
+            return true;
+        }
+        MqttConnAckMessage refusal = MqttMessageBuilders.connAck()
+                .returnCode(MqttConnectReturnCode.CONNECTION_REFUSED_IDENTIFIER_REJECTED)
+                .build();
+        ((NettyConnection) connection.getTransportConnection())
+                .getChannel()
+                .writeAndFlush(refusal)
+                .addListener(ChannelFutureListener.CLOSE);
+        return false;
+    }
+
+    /** A device's CONNACK passes here after its login was accepted and before its session starts. */
+    private boolean outgoing(MqttMessage packet, RemotingConnection connection) {
+        if (packet instanceof MqttConnAckMessage accepted
+                && accepted.variableHeader().connectReturnCode() == MqttConnectReturnCode.CONNECTION_ACCEPTED) {
+            Optional<DeviceKey> device = security.device(connection);
+            if (device.isPresent()) {
+                loggedIn(device.get(), connection);
+            } else {
+                platformGone = new CountDownLatch(1);
+                platformConnection = connection;
+            }
+        }
+        return true;
+    }
+
+    private void loggedIn(DeviceKey device, RemotingConnection connection) {
+        if (DeviceAuthenticator.wantsImplicitSubscriptions(security.originalClientId(connection))) {
+            subscribe(device, connection.getClientID());
+        }
+        connections.put(device, connection);
+        presence.connected(device);
+    }
+
+    /** The session, once it starts, takes up the subscriptions in its state as those of an earlier connection. */
+    private void subscribe(DeviceKey device, String sessionName) {
+        try {
+            MQTTSessionState session = MQTTStateManager.getInstance(server).getSessionState(sessionName);
+            for (String topic : DeviceTopics.implicitSubscriptions(device)) {
+                session.addSubscription(
+                        new MqttTopicSubscription(topic, MqttQoS.AT_LEAST_ONCE),
+                        server.getConfiguration().getWildcardConfiguration(),
+                        null);
+            }
+        } catch (Exception e) {
+            throw new IllegalStateException("device " + device + " could not be subscribed to its topics", e);
+        }
+    }
+
+    private final class ListeningDevices implements ActiveMQServerConsumerPlugin {
+
+        @Override
+        public void afterCreateConsumer(ServerConsumer consumer) {
+            device(consumer).ifPresent(device -> {
+                synchronized (listeners) {
+                    listeners.computeIfAbsent(device, key -> new HashSet<>()).add(consumer.getID());
+                    presence.startedListening(device);
+                }
+            });
+        }
+
+        @Override
+        public void afterCloseConsumer(ServerConsumer consumer, boolean failed) {
+            device(consumer).ifPresent(device -> {
+                synchronized (listeners) {
+                    Set<Long> consumers = listeners.get(device);
+                    if (consumers != null && consumers.remove(consumer.getID()) && consumers.isEmpty()) {
+                        listeners.remove(device);
+                        presence.stoppedListening(device);
+                    }
+                }
+            });
+        }
+
+        private Optional<DeviceKey> device(ServerConsumer consumer) {
+            return DeviceTopics.upgradeTarget(consumer.getQueueAddress().toString());
+        }
+    }
+
+    private final class LeavingDevices implements ActiveMQServerSessionPlugin {
+
+        @Override
+        public void afterCloseSession(ServerSession session, boolean failed) {
+            RemotingConnection connection = session.getRemotingConnection();
+            Optional<DeviceKey> device = security.device(connection);
+            if (device.isEmpty()) {
+                if (connection.equals(platformConnection)) {
+                    platformGone.countDown();
+                }
+            } else if (connections.remove(device.get(), connection)) {
+                presence.disconnected(device.get());
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+package io.otaflux.samples.platform;
+
+import java.time.Instant;
+import java.util.Map;
+
+/**
+ * A job and how far it is.
+ *
+ * @param id its name
+ * @param request what it is to do
+ * @param status where it stands as a whole
+ * @param tasks how many of its tasks are in each status; every status is present
+ * @param createdAt when it was created
+ */
+public record Job(String id, JobRequest request, Status status, Map<TaskStatus, Integer> tasks, Instant createdAt) {
+
+    /** Where a job stands as a whole. */
+    public enum Status {
+        /** At least one task is not finished. */
+        IN_PROGRESS,
+        /** Every task is finished; also a job that found no device to upgrade. */
+        COMPLETED,
+        /** Cancelled; tasks that had ended before keep their result. */
+        CANCELED
+    }
+
+    /** How many tasks there are in all. */
+    public int size() {
+        return tasks.values().stream().mapToInt(Integer::intValue).sum();
+    }
+}

@@ -1,0 +1,460 @@
+package io.otaflux.samples.platform;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Scheduler;
+import reactor.core.scheduler.Schedulers;
+import reactor.netty.DisposableServer;
+import reactor.netty.http.server.HttpServer;
+import reactor.netty.resources.LoopResources;
+
+/**
+ * An OTA platform for one machine that speaks the server side of the Alibaba Cloud IoT device protocol to any client.
+ *
+ * <pre>{@code
+ * try (Platform platform = Platform.builder().dataDirectory(directory).start()) {
+ *     platform.createProduct("a1gateway");
+ *     DeviceCredentials login = platform.createDevice("a1gateway", "edge-7");
+ *     // … a device connects to platform.mqttPort() with that login and reports version 1.0.0 …
+ *     FirmwarePackage firmware = platform.addPackage("a1gateway", "app", "2.0.0", file, SignMethod.SHA256);
+ *     Job job = platform.createJob(JobRequest.of(firmware.id()).withDevices("edge-7"));
+ *     platform.jobEnd(job.id()).block();
+ * }
+ * }</pre>
+ *
+ * <p>The methods that ask or change something block until the answer is there and the change is on disk; they must not be
+ * called from a non-blocking thread. They throw {@link RequestRefusedException} if the platform refuses. All methods may be called
+ * from any thread.
+ *
+ * <p>What it does not do of the real platform: gateways' sub-devices, MQTT file transfer, dynamic registration, dynamic and
+ * scheduled jobs, automatic retries, confirmation by an application. A job is cancelled as a whole.
+ */
+public final class Platform implements AutoCloseable {
+
+    private static final Logger log = LoggerFactory.getLogger(Platform.class);
+    private static final Duration SWEEP = Duration.ofSeconds(1);
+    private static final Duration SHUTDOWN = Duration.ofSeconds(5);
+    private static final Duration IDLE = Duration.ofSeconds(60);
+
+    private final Deque<AutoCloseable> running = new ArrayDeque<>();
+    private final Scheduler time;
+    private final ArtifactFiles artifacts;
+    private final SignedUrls urls;
+    private final Operations operations;
+    private final Jobs jobs;
+    private final Broker broker;
+    private final DeviceConversation conversation;
+    private final DisposableServer http;
+    private final String token;
+    private final URI downloadBase;
+    private boolean closed;
+
+    private Platform(Builder settings) throws IOException {
+        try {
+            Path directory = settings.dataDirectory;
+            DurableFiles.createPrivateDirectory(directory);
+            this.time = settings.time == null ? ownTime() : settings.time;
+
+            PlatformState state = new PlatformState();
+            StateLog stateLog = new StateLog(directory, state);
+            this.jobs = new Jobs(state);
+            StateLoop loop = new StateLoop(state, stateLog, this::committed);
+            running.push(loop);
+            this.operations = new Operations(loop, state, jobs, this::now);
+            running.push(operations::close);
+            this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
+            running.push(artifacts);
+            this.token = DurableFiles.secret(directory, "token");
+            this.urls = new SignedUrls(DurableFiles.secret(directory, "url-key"), settings.urlLifetime);
+
+            this.broker = settings.broker == null
+                    ? new EmbeddedBroker(
+                            settings.host,
+                            settings.mqttPort,
+                            directory.resolve("broker"),
+                            new DeviceAuthenticator(key -> {
+                                RegisteredDevice device = state.device(key);
+                                return device == null ? null : device.deviceSecret();
+                            }),
+                            new BrokerPresence())
+                    : settings.broker;
+            running.push(broker);
+            if (!broker.tellsPresence()) {
+                // Nobody says who is connected, so whoever ever reported may be: a push that nobody hears is repeated.
+                state.devices().stream()
+                        .filter(device -> !device.versions().isEmpty())
+                        .forEach(device -> jobs.startedListening(device.key(), now()));
+            }
+            String clientId = "otaflux-platform-"
+                    + DurableFiles.secret(directory, "client-id").substring(0, 8);
+            this.conversation = new DeviceConversation(broker, clientId, new DeviceReports());
+            running.push(conversation);
+
+            LoopResources loops = LoopResources.create("platform-http", 2, true);
+            running.push(() -> loops.disposeLater(Duration.ZERO, SHUTDOWN).block(SHUTDOWN));
+            FileServer files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
+            RestApi api = new RestApi(operations, artifacts, token);
+            this.http = HttpServer.create()
+                    .host(settings.host)
+                    .port(settings.httpPort)
+                    .runOn(loops)
+                    .idleTimeout(IDLE)
+                    .handle((request, response) -> request.uri().startsWith(SignedUrls.PATH)
+                            ? files.serve(request, response)
+                            : api.serve(request, response))
+                    .bindNow();
+            running.push(() -> http.disposeNow(SHUTDOWN));
+            this.downloadBase = settings.downloadBase == null ? httpUri() : settings.downloadBase;
+
+            // Last: the first command can have effects, and those need everything else.
+            loop.start();
+            conversation.start().block();
+            var sweep = time.schedulePeriodically(
+                    operations::expire, SWEEP.toMillis(), SWEEP.toMillis(), TimeUnit.MILLISECONDS);
+            running.push(sweep::dispose);
+        } catch (IOException | RuntimeException e) {
+            close();
+            throw e;
+        }
+    }
+
+    /** A builder with a free port for each protocol, bound to the loopback address, and the embedded broker. */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** The port that devices connect to; an external broker's if there is one. */
+    public int mqttPort() {
+        return broker.port();
+    }
+
+    /** The port of the file server and the REST API. */
+    public int httpPort() {
+        return http.port();
+    }
+
+    /** Where the file server and the REST API are, without a slash at the end. */
+    public URI httpUri() {
+        String host = http.host().contains(":") ? "[" + http.host() + "]" : http.host();
+        return URI.create("http://" + host + ":" + http.port());
+    }
+
+    /** What the REST API wants as bearer token; also in the file {@code token} of the data directory. */
+    public String token() {
+        return token;
+    }
+
+    /** Creates a product. */
+    public Product createProduct(String productKey) {
+        return await(operations.createProduct(productKey));
+    }
+
+    /** Creates a device with a secret of its own. */
+    public DeviceCredentials createDevice(String productKey, String deviceName) {
+        return await(operations.createDevice(new DeviceKey(productKey, deviceName)));
+    }
+
+    /** The devices of a product, by name. */
+    public List<Device> devices(String productKey) {
+        return await(operations.devices(productKey));
+    }
+
+    /** One device. */
+    public Device device(String productKey, String deviceName) {
+        return await(operations.device(new DeviceKey(productKey, deviceName)));
+    }
+
+    /** Adds a package with a copy of a file. */
+    public FirmwarePackage addPackage(
+            String productKey, String module, String version, Path file, SignMethod signMethod) {
+        Mono<ArtifactFiles.StoredFile> copy =
+                Mono.fromCallable(() -> artifacts.store(file)).subscribeOn(Schedulers.boundedElastic());
+        return await(operations.addPackage(productKey, module, version, signMethod, null, copy));
+    }
+
+    /** Creates a job; see {@link JobRequest} for what becomes of each device. */
+    public Job createJob(JobRequest request) {
+        return await(operations.createJob(request));
+    }
+
+    /** Cancels the unfinished tasks of a job. Devices are not told: the protocol has no message for it. */
+    public Job cancelJob(String jobId) {
+        return await(operations.cancelJob(jobId));
+    }
+
+    /** A job as it is now. */
+    public Job job(String jobId) {
+        return await(operations.job(jobId));
+    }
+
+    /** The tasks of a job as they are now. */
+    public List<Task> tasks(String jobId) {
+        return await(operations.tasks(jobId));
+    }
+
+    /**
+     * Task changes, from the moment of subscription.
+     *
+     * @return a Flux that emits each change after it is on disk, in order, completes when the platform is closed, and fails
+     *     for a subscriber that falls tens of thousands of changes behind
+     */
+    public Flux<TaskChange> taskChanges() {
+        return operations.changes();
+    }
+
+    /**
+     * Waits for the end of a job.
+     *
+     * @return a Mono that emits the job when its last task has ended; it never does if a device never answers and the job has
+     *     no time limit
+     */
+    public Mono<Job> jobEnd(String jobId) {
+        return operations.watch(jobId).then(operations.job(jobId));
+    }
+
+    /** Pushes a task to its device once more, with a fresh URL, whatever its status; returns when the broker has it. */
+    public void repush(String jobId, String productKey, String deviceName) {
+        await(operations
+                .repush(jobId, new DeviceKey(productKey, deviceName))
+                .flatMap(offer -> push(offer).thenReturn(offer)));
+    }
+
+    /** Publishes any bytes to a device's upgrade topic, for tests of what a device makes of them. */
+    public void pushRaw(String productKey, String deviceName, byte[] payload) {
+        DeviceKey device = new DeviceKey(productKey, deviceName);
+        await(conversation.publish(DeviceTopics.upgrade(device), payload).thenReturn(device));
+    }
+
+    /** How many messages of devices were ignored because they could not be understood. */
+    public long ignoredMessages() {
+        return conversation.ignoredMessages();
+    }
+
+    /** Stops the servers, then closes the state. What is on disk is complete at any time; this only ends things in order. */
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        while (!running.isEmpty()) {
+            try {
+                running.pop().close();
+            } catch (Exception e) {
+                log.warn("a part of the platform did not stop cleanly", e);
+            }
+        }
+    }
+
+    private Scheduler ownTime() {
+        Scheduler single = Schedulers.newSingle("platform-time", true);
+        running.push(single::dispose);
+        return single;
+    }
+
+    private Instant now() {
+        return Instant.ofEpochMilli(time.now(TimeUnit.MILLISECONDS));
+    }
+
+    /** On the state's thread, after the changes are durable. */
+    private void committed(List<StateEntry> changes) {
+        for (Jobs.Offer offer : jobs.takePushes()) {
+            push(offer)
+                    .subscribe(
+                            ignored -> {},
+                            error -> log.warn(
+                                    "task {} could not be pushed; it will be when its device is heard of again",
+                                    offer.task().id(),
+                                    error));
+        }
+        operations.announce(changes);
+    }
+
+    private Mono<Void> push(Jobs.Offer offer) {
+        return Mono.defer(() -> conversation.publish(
+                DeviceTopics.upgrade(offer.task().device()), DeviceMessages.push(offer, url(offer), now())));
+    }
+
+    private URI url(Jobs.Offer offer) {
+        return urls.sign(downloadBase, offer.firmware().sha256(), now());
+    }
+
+    private static <T> T await(Mono<T> answer) {
+        try {
+            return answer.toFuture().join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof RequestRefusedException refused) {
+                throw refused;
+            }
+            if (e.getCause() instanceof IOException io) {
+                throw new UncheckedIOException(io);
+            }
+            throw e;
+        }
+    }
+
+    private final class BrokerPresence implements Broker.Presence {
+
+        @Override
+        public void startedListening(DeviceKey device) {
+            operations.startedListening(device);
+        }
+
+        @Override
+        public void stoppedListening(DeviceKey device) {
+            operations.stoppedListening(device);
+        }
+
+        @Override
+        public void connected(DeviceKey device) {
+            operations.connected(device);
+        }
+
+        @Override
+        public void disconnected(DeviceKey device) {
+            operations.disconnected(device);
+        }
+    }
+
+    private final class DeviceReports implements DeviceConversation.Listener {
+
+        @Override
+        public Mono<Void> informed(DeviceKey device, DeviceMessages.Inform inform) {
+            boolean reportIsOnlySign = !broker.tellsPresence();
+            return operations
+                    .informed(device, inform, reportIsOnlySign)
+                    .doOnNext(known -> {
+                        if (reportIsOnlySign && known) {
+                            operations.connected(device);
+                        }
+                    })
+                    .then();
+        }
+
+        @Override
+        public Mono<Void> progressed(DeviceKey device, DeviceMessages.Progress progress) {
+            return operations.progressed(device, progress).then();
+        }
+
+        @Override
+        public Mono<byte[]> queried(DeviceKey device, DeviceMessages.Query query) {
+            return operations
+                    .queried(device, query.module())
+                    .map(found -> found.map(offer -> DeviceMessages.queryReply(query, offer, url(offer)))
+                            .orElseGet(() -> DeviceMessages.emptyQueryReply(query)));
+        }
+    }
+
+    /** Settings of a platform. */
+    public static final class Builder {
+
+        private static final Duration DAY = Duration.ofHours(24);
+        private static final long TWO_THOUSAND_MIB = 2000L << 20;
+
+        private Path dataDirectory = Path.of("platform-data");
+        private int mqttPort;
+        private int httpPort;
+        private String host = "127.0.0.1";
+        private @Nullable URI brokerUri;
+        private Broker.@Nullable Login brokerLogin;
+        private @Nullable Broker broker;
+        private @Nullable URI downloadBase;
+        private Duration urlLifetime = DAY;
+        private long maxPackageBytes = TWO_THOUSAND_MIB;
+        private @Nullable Scheduler time;
+
+        private Builder() {}
+
+        /** Where the state is kept; created if missing. Defaults to {@code platform-data} in the working directory. */
+        public Builder dataDirectory(Path directory) {
+            this.dataDirectory = directory;
+            return this;
+        }
+
+        /** Port of the embedded broker. Defaults to 0, any free one. */
+        public Builder mqttPort(int port) {
+            this.mqttPort = port;
+            return this;
+        }
+
+        /** Port of the file server and the REST API. Defaults to 0, any free one. */
+        public Builder httpPort(int port) {
+            this.httpPort = port;
+            return this;
+        }
+
+        /** Address to listen on. Defaults to {@code 127.0.0.1}: who opens the platform to a network should have meant to. */
+        public Builder host(String address) {
+            this.host = address;
+            return this;
+        }
+
+        /**
+         * Uses a broker that runs elsewhere, {@code tcp://host[:port]}, instead of the embedded one. That broker then decides
+         * who logs in: the HMAC of the device protocol is not checked.
+         */
+        public Builder broker(URI uri) {
+            this.brokerUri = uri;
+            return this;
+        }
+
+        /** The platform's login at the external broker. Defaults to none. */
+        public Builder brokerLogin(String username, String password) {
+            this.brokerLogin = new Broker.Login(username, password);
+            return this;
+        }
+
+        /**
+         * What download URLs start with, for example {@code https://ota.example.com}. Defaults to the address and port of the
+         * file server, which is not what devices can reach if it listens on {@code 0.0.0.0}.
+         */
+        public Builder downloadBase(URI base) {
+            this.downloadBase = base;
+            return this;
+        }
+
+        /** How long a download URL is good for. Defaults to 24 hours. */
+        public Builder urlLifetime(Duration lifetime) {
+            this.urlLifetime = lifetime;
+            return this;
+        }
+
+        /** The largest package that is taken in, in bytes. Defaults to 2000 MiB. */
+        public Builder maxPackageBytes(long bytes) {
+            this.maxPackageBytes = bytes;
+            return this;
+        }
+
+        /** The clock and timer of time limits and URLs. Defaults to the system's. */
+        public Builder time(Scheduler scheduler) {
+            this.time = scheduler;
+            return this;
+        }
+
+        /**
+         * Starts the platform; when this returns, devices can connect.
+         *
+         * @throws IOException if the data directory cannot be used, or the embedded broker cannot listen
+         * @throws IllegalStateException if the external broker does not answer
+         */
+        public Platform start() throws IOException {
+            URI uri = brokerUri;
+            broker = uri == null ? null : ExternalBroker.at(uri, brokerLogin);
+            return new Platform(this);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+package io.otaflux.samples.platform;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Everything the platform knows, as maps of immutable records, and the list of what has changed since it was last asked.
+ *
+ * <p>Written by one thread. Products and devices may be read by any (the broker checks logins on its own threads).
+ */
+final class PlatformState {
+
+    private final Map<String, Product> products = new ConcurrentHashMap<>();
+    private final Map<DeviceKey, RegisteredDevice> devices = new ConcurrentHashMap<>();
+    private final Map<String, FirmwarePackage> packages = new LinkedHashMap<>();
+    private final Map<String, StoredJob> jobs = new LinkedHashMap<>();
+    private final Map<String, Map<String, Task>> tasksByJob = new LinkedHashMap<>();
+    private final Map<DeviceKey, Map<String, Task>> unfinishedByDevice = new LinkedHashMap<>();
+    private int taskCount;
+    private List<StateEntry> changes = new ArrayList<>();
+
+    void put(Product product) {
+        products.put(product.productKey(), product);
+        changes.add(StateEntry.of(product));
+    }
+
+    void put(RegisteredDevice device) {
+        devices.put(device.key(), device);
+        changes.add(StateEntry.of(device));
+    }
+
+    void put(FirmwarePackage firmware) {
+        packages.put(firmware.id(), firmware);
+        changes.add(StateEntry.of(firmware));
+    }
+
+    void put(StoredJob job) {
+        jobs.put(job.id(), job);
+        tasksByJob.computeIfAbsent(job.id(), id -> new LinkedHashMap<>());
+        changes.add(StateEntry.of(job));
+    }
+
+    void put(Task task) {
+        Task before = tasksByJob
+                .computeIfAbsent(task.jobId(), id -> new LinkedHashMap<>())
+                .put(task.id(), task);
+        if (before == null) {
+            taskCount++;
+        }
+        if (!task.status().isFinal()) {
+            unfinishedByDevice
+                    .computeIfAbsent(task.device(), key -> new LinkedHashMap<>())
+                    .put(task.id(), task);
+        } else if (before != null && !before.status().isFinal()) {
+            unfinishedByDevice.computeIfPresent(task.device(), (key, unfinished) -> {
+                unfinished.remove(task.id());
+                return unfinished.isEmpty() ? null : unfinished;
+            });
+        }
+        changes.add(StateEntry.of(before, task));
+    }
+
+    void put(StateEntry entry) {
+        if (entry.product() != null) {
+            put(entry.product());
+        } else if (entry.device() != null) {
+            put(entry.device());
+        } else if (entry.firmware() != null) {
+            put(entry.firmware());
+        } else if (entry.job() != null) {
+            put(entry.job());
+        } else if (entry.task() != null) {
+            put(entry.task());
+        }
+    }
+
+    /** What was put since the last call, in order. */
+    List<StateEntry> takeChanges() {
+        List<StateEntry> taken = changes;
+        changes = new ArrayList<>();
+        return taken;
+    }
+
+    /** The whole state as entries that, put one after the other into an empty state, make it again. */
+    List<StateEntry> entries() {
+        List<StateEntry> entries = new ArrayList<>();
+        products.values().forEach(product -> entries.add(StateEntry.of(product)));
+        devices.values().forEach(device -> entries.add(StateEntry.of(device)));
+        packages.values().forEach(firmware -> entries.add(StateEntry.of(firmware)));
+        jobs.values().forEach(job -> entries.add(StateEntry.of(job)));
+        tasksByJob.values().forEach(tasks -> tasks.values().forEach(task -> entries.add(StateEntry.of(null, task))));
+        return entries;
+    }
+
+    Collection<Product> products() {
+        return products.values();
+    }
+
+    boolean hasProduct(String productKey) {
+        return products.containsKey(productKey);
+    }
+
+    Collection<RegisteredDevice> devices() {
+        return devices.values();
+    }
+
+    @Nullable
+    RegisteredDevice device(DeviceKey key) {
+        return devices.get(key);
+    }
+
+    Collection<FirmwarePackage> packages() {
+        return packages.values();
+    }
+
+    @Nullable
+    FirmwarePackage firmware(String id) {
+        return packages.get(id);
+    }
+
+    Collection<StoredJob> jobs() {
+        return jobs.values();
+    }
+
+    @Nullable
+    StoredJob job(String id) {
+        return jobs.get(id);
+    }
+
+    Collection<Task> tasks(String jobId) {
+        return tasksByJob.getOrDefault(jobId, Map.of()).values();
+    }
+
+    int taskCount() {
+        return taskCount;
+    }
+
+    /** A copy: the caller may change tasks while it goes through them. */
+    List<Task> unfinished(DeviceKey device) {
+        return List.copyOf(unfinishedByDevice.getOrDefault(device, Map.of()).values());
+    }
+
+    /** A copy: the caller may change tasks while it goes through them. */
+    List<Task> unfinished() {
+        List<Task> all = new ArrayList<>();
+        unfinishedByDevice.values().forEach(tasks -> all.addAll(tasks.values()));
+        return all;
+    }
+}

@@ -1,0 +1,439 @@
+package io.otaflux.samples.platform;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
+import io.netty.buffer.ByteBuf;
+import io.netty.handler.codec.http.HttpHeaderNames;
+import io.netty.handler.codec.http.HttpHeaderValues;
+import io.netty.handler.codec.http.HttpMethod;
+import io.netty.handler.codec.http.QueryStringDecoder;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+import org.reactivestreams.Publisher;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.netty.http.server.HttpServerRequest;
+import reactor.netty.http.server.HttpServerResponse;
+
+/**
+ * The REST API below {@code /api/v1}: JSON in and out, errors as {@code {"code", "message"}} with the right status, a bearer
+ * token for everything but the health check and the description. {@code openapi.json} describes every route that
+ * {@link #routes()} has.
+ */
+final class RestApi {
+
+    private static final Logger log = LoggerFactory.getLogger(RestApi.class);
+    private static final String BASE = "/api/v1";
+    private static final int MAX_JSON_BYTES = 1 << 20;
+    private static final Duration HEARTBEAT = Duration.ofSeconds(15);
+
+    private final ObjectMapper json = JsonMapper.builder()
+            .addModule(new JavaTimeModule())
+            .defaultPropertyInclusion(
+                    JsonInclude.Value.construct(JsonInclude.Include.NON_NULL, JsonInclude.Include.ALWAYS))
+            .disable(SerializationFeature.WRITE_DATES_AS_TIMESTAMPS)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
+    private final Operations operations;
+    private final ArtifactFiles artifacts;
+    private final byte[] authorization;
+    private final byte[] description;
+    private final List<Route> routes;
+
+    RestApi(Operations operations, ArtifactFiles artifacts, String token) throws IOException {
+        this.operations = operations;
+        this.artifacts = artifacts;
+        this.authorization = ("Bearer " + token).getBytes(StandardCharsets.UTF_8);
+        this.description = description();
+        this.routes = List.of(
+                open("GET", "/health", call -> call.send(200, Map.of("status", "UP"))),
+                open("GET", "/openapi.json", call -> call.send(200, description)),
+                route("GET", "/products", call -> call.send(operations.products())),
+                route(
+                        "POST",
+                        "/products",
+                        call -> call.body(NewProduct.class)
+                                .flatMap(it -> operations.createProduct(present("productKey", it.productKey())))
+                                .flatMap(it -> call.send(201, it))),
+                route(
+                        "GET",
+                        "/products/{productKey}/devices",
+                        call -> call.send(operations.devices(call.path("productKey")))),
+                route(
+                        "POST",
+                        "/products/{productKey}/devices",
+                        call -> call.body(NewDevice.class)
+                                .flatMap(it -> operations.createDevice(
+                                        new DeviceKey(call.path("productKey"), present("deviceName", it.deviceName()))))
+                                .flatMap(it -> call.send(201, it))),
+                route(
+                        "GET",
+                        "/products/{productKey}/devices/{deviceName}",
+                        call -> call.send(
+                                operations.device(new DeviceKey(call.path("productKey"), call.path("deviceName"))))),
+                route("GET", "/packages", call -> call.send(operations.packages())),
+                route("POST", "/packages", this::upload),
+                route("PUT", "/packages", this::upload),
+                route("GET", "/packages/{packageId}", call -> call.send(operations.firmware(call.path("packageId")))),
+                route(
+                        "GET",
+                        "/jobs",
+                        call -> call.send(operations
+                                .jobs()
+                                .map(jobs -> jobs.stream().map(JobView::of).toList()))),
+                route(
+                        "POST",
+                        "/jobs",
+                        call -> call.body(NewJob.class)
+                                .flatMap(it -> operations.createJob(it.request()))
+                                .flatMap(it -> call.send(201, JobView.of(it)))),
+                route(
+                        "GET",
+                        "/jobs/{jobId}",
+                        call -> call.send(operations.job(call.path("jobId")).map(JobView::of))),
+                route(
+                        "POST",
+                        "/jobs/{jobId}/cancel",
+                        call -> call.send(
+                                operations.cancelJob(call.path("jobId")).map(JobView::of))),
+                route("GET", "/jobs/{jobId}/tasks", call -> call.send(operations.tasks(call.path("jobId")))),
+                route("GET", "/jobs/{jobId}/events", this::watchJob),
+                route(
+                        "GET",
+                        "/events",
+                        call -> call.stream(operations.changes().map(change -> event("task", change.task())))));
+    }
+
+    /** One way to call the API; {@code open} without the token. */
+    record Route(HttpMethod method, String template, boolean open, Function<Call, Publisher<Void>> handler) {
+
+        /** The variables of a path that fits the template, or null if it does not. */
+        @Nullable
+        Map<String, String> match(String path) {
+            String[] expected = template.split("/", -1);
+            String[] actual = path.split("/", -1);
+            if (expected.length != actual.length) {
+                return null;
+            }
+            Map<String, String> variables = new HashMap<>();
+            for (int i = 0; i < expected.length; i++) {
+                if (expected[i].startsWith("{")) {
+                    variables.put(expected[i].substring(1, expected[i].length() - 1), actual[i]);
+                } else if (!expected[i].equals(actual[i])) {
+                    return null;
+                }
+            }
+            return variables;
+        }
+    }
+
+    List<Route> routes() {
+        return routes;
+    }
+
+    Mono<Void> serve(HttpServerRequest request, HttpServerResponse response) {
+        Call call = new Call(request, response);
+        return Mono.defer(() -> Mono.from(dispatch(call)))
+                .onErrorResume(
+                        RequestRefusedException.class,
+                        refused -> call.refuse(
+                                refused.reason().httpStatus(), refused.reason().name(), refused.getMessage()))
+                .onErrorResume(error -> {
+                    if (response.hasSentHeaders()) {
+                        return Mono.error(error);
+                    }
+                    log.error("{} {} failed", request.method(), call.path, error);
+                    return call.refuse(500, "INTERNAL", "the platform failed; its log says why");
+                });
+    }
+
+    private Publisher<Void> dispatch(Call call) {
+        boolean pathExists = false;
+        for (Route route : routes) {
+            Map<String, String> variables = route.match(call.path);
+            if (variables == null) {
+                continue;
+            }
+            pathExists = true;
+            if (route.method().equals(call.request.method())) {
+                if (!route.open() && !isAuthorized(call.request)) {
+                    call.response.header(HttpHeaderNames.WWW_AUTHENTICATE, "Bearer");
+                    return call.refuse(401, "UNAUTHORIZED", "the API wants the platform's token as bearer token");
+                }
+                call.variables.putAll(variables);
+                return route.handler().apply(call);
+            }
+        }
+        return pathExists
+                ? call.refuse(405, "METHOD_NOT_ALLOWED", call.request.method() + " is not for " + call.path)
+                : call.refuse(404, "NOT_FOUND", "there is no " + call.path);
+    }
+
+    private boolean isAuthorized(HttpServerRequest request) {
+        String presented = request.requestHeaders().get(HttpHeaderNames.AUTHORIZATION, "");
+        return MessageDigest.isEqual(authorization, presented.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private Mono<Void> upload(Call call) {
+        String module = call.query("module");
+        String signMethod = call.query("signMethod");
+        return operations
+                .addPackage(
+                        present("product", call.query("product")),
+                        module == null ? Limits.DEFAULT_MODULE : module,
+                        present("version", call.query("version")),
+                        signMethod == null ? SignMethod.SHA256 : SignMethod.parse(signMethod),
+                        call.query("customInfo"),
+                        Mono.defer(() -> artifacts.store(call.request.receive())))
+                .flatMap(it -> call.send(201, it));
+    }
+
+    private Publisher<Void> watchJob(Call call) {
+        String jobId = call.path("jobId");
+        // Asked first: an unknown job is a 404, not a stream that breaks.
+        return operations
+                .job(jobId)
+                .flatMap(job -> call.stream(operations
+                        .watch(jobId)
+                        .map(task -> event("task", task))
+                        .concatWith(operations.job(jobId).map(ended -> event("end", JobView.of(ended))))));
+    }
+
+    private static String present(String what, @Nullable String value) {
+        if (value == null) {
+            throw RequestRefusedException.invalid(what + " is missing");
+        }
+        return value;
+    }
+
+    private static Route route(String method, String template, Function<Call, Publisher<Void>> handler) {
+        return new Route(HttpMethod.valueOf(method), BASE + template, false, handler);
+    }
+
+    private static Route open(String method, String template, Function<Call, Publisher<Void>> handler) {
+        return new Route(HttpMethod.valueOf(method), BASE + template, true, handler);
+    }
+
+    private static byte[] description() throws IOException {
+        try (InputStream in = RestApi.class.getResourceAsStream("openapi.json")) {
+            if (in == null) {
+                throw new IOException("openapi.json is missing from the program");
+            }
+            return in.readAllBytes();
+        }
+    }
+
+    private String event(String name, Object data) {
+        return "event: " + name + "\ndata: " + new String(bytes(data), StandardCharsets.UTF_8) + "\n\n";
+    }
+
+    private byte[] bytes(Object value) {
+        if (value instanceof byte[] ready) {
+            return ready;
+        }
+        try {
+            return json.writeValueAsBytes(value);
+        } catch (JsonProcessingException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** One request and its answer. */
+    final class Call {
+
+        private final HttpServerRequest request;
+        private final HttpServerResponse response;
+        private final String path;
+        private final Map<String, List<String>> query;
+        private final Map<String, String> variables = new HashMap<>();
+
+        Call(HttpServerRequest request, HttpServerResponse response) {
+            this.request = request;
+            this.response = response;
+            QueryStringDecoder uri = new QueryStringDecoder(request.uri());
+            this.path = uri.path();
+            this.query = uri.parameters();
+        }
+
+        private String path(String variable) {
+            return present(variable, variables.get(variable));
+        }
+
+        private @Nullable String query(String name) {
+            List<String> values = query.get(name);
+            return values == null ? null : values.get(0);
+        }
+
+        private <T> Mono<T> body(Class<T> type) {
+            return request.receive()
+                    .collect(ByteArrayOutputStream::new, (collected, part) -> collect(collected, part))
+                    .map(collected -> read(collected.toByteArray(), type));
+        }
+
+        private void collect(ByteArrayOutputStream collected, ByteBuf part) {
+            if (collected.size() + part.readableBytes() > MAX_JSON_BYTES) {
+                throw RequestRefusedException.tooLarge("the body", MAX_JSON_BYTES);
+            }
+            byte[] bytes = new byte[part.readableBytes()];
+            part.readBytes(bytes);
+            collected.writeBytes(bytes);
+        }
+
+        private <T> T read(byte[] body, Class<T> type) {
+            try {
+                T value = json.readValue(body, type);
+                if (value == null) {
+                    throw RequestRefusedException.invalid("the body must be a JSON object");
+                }
+                return value;
+            } catch (UnrecognizedPropertyException e) {
+                throw RequestRefusedException.invalid("the body has an unknown field '" + e.getPropertyName() + "'");
+            } catch (JsonMappingException e) {
+                if (e.getCause() instanceof RequestRefusedException refused) {
+                    throw refused;
+                }
+                String field = e.getPath().isEmpty() ? null : e.getPath().get(0).getFieldName();
+                throw RequestRefusedException.invalid(
+                        field == null
+                                ? "the body must be a JSON object"
+                                : "the field '" + field + "' has a wrong type");
+            } catch (IOException e) {
+                throw RequestRefusedException.invalid("the body is not JSON");
+            }
+        }
+
+        private <T> Mono<Void> send(Mono<T> answer) {
+            return answer.flatMap(value -> send(200, value));
+        }
+
+        private Mono<Void> send(int status, Object value) {
+            byte[] body = bytes(value);
+            return response.status(status)
+                    .header(HttpHeaderNames.CONTENT_TYPE, HttpHeaderValues.APPLICATION_JSON)
+                    .header(HttpHeaderNames.CONTENT_LENGTH, Integer.toString(body.length))
+                    .sendByteArray(Mono.just(body))
+                    .then();
+        }
+
+        private Mono<Void> refuse(int status, String code, @Nullable String message) {
+            if (!request.method().equals(HttpMethod.GET)) {
+                // What is left of the body may not have been read; the next request would be looked for within it.
+                response.header(HttpHeaderNames.CONNECTION, HttpHeaderValues.CLOSE);
+            }
+            return send(status, new Failure(code, message == null ? code : message));
+        }
+
+        /** Server-sent events; comments in between show both sides that the other is there. */
+        private Mono<Void> stream(Flux<String> events) {
+            Flux<String> heartbeat =
+                    Flux.interval(HEARTBEAT).map(tick -> ": \n\n").onBackpressureDrop();
+            Flux<String> content =
+                    events.publish(shared -> Flux.merge(shared, heartbeat.takeUntilOther(shared.ignoreElements())));
+            return response.sse()
+                    .header(HttpHeaderNames.CACHE_CONTROL, HttpHeaderValues.NO_CACHE)
+                    .sendString(Flux.concat(Mono.just(": \n\n"), content))
+                    .then();
+        }
+    }
+
+    private record Failure(String code, String message) {}
+
+    private record NewProduct(@Nullable String productKey) {}
+
+    private record NewDevice(@Nullable String deviceName) {}
+
+    private record NewJob(
+            @Nullable String packageId,
+            @Nullable JsonNode devices,
+            @Nullable Set<String> srcVersions,
+            @Nullable Integer timeoutInMinutes,
+            @Nullable Boolean needPush,
+            @Nullable Integer overwriteMode,
+            @Nullable Boolean multiModule,
+            @Nullable Map<String, String> tags) {
+
+        JobRequest request() {
+            return new JobRequest(
+                    present("packageId", packageId),
+                    names(),
+                    srcVersions == null ? Set.of() : srcVersions,
+                    timeoutInMinutes == null ? null : Duration.ofMinutes(timeoutInMinutes),
+                    needPush == null || needPush,
+                    OverwriteMode.ofNumber(overwriteMode == null ? 1 : overwriteMode),
+                    multiModule != null && multiModule,
+                    tags == null ? Map.of() : tags);
+        }
+
+        /** A list of names, or {@code "ALL"}, which is also meant by nothing. */
+        private @Nullable List<String> names() {
+            if (devices == null
+                    || devices.isNull()
+                    || (devices.isTextual() && devices.asText().equals("ALL"))) {
+                return null;
+            }
+            if (!devices.isArray()) {
+                throw RequestRefusedException.invalid("devices must be \"ALL\" or a list of device names");
+            }
+            List<String> names = new ArrayList<>();
+            devices.forEach(name -> names.add(Limits.name("a device name", name.textValue())));
+            return names;
+        }
+    }
+
+    private record JobView(
+            String id,
+            String packageId,
+            Object devices,
+            Set<String> srcVersions,
+            @Nullable Long timeoutInMinutes,
+            boolean needPush,
+            int overwriteMode,
+            boolean multiModule,
+            Map<String, String> tags,
+            Job.Status status,
+            Map<TaskStatus, Integer> tasks,
+            Instant createdAt) {
+
+        static JobView of(Job job) {
+            JobRequest request = job.request();
+            List<String> devices = request.devices();
+            Duration timeout = request.timeout();
+            return new JobView(
+                    job.id(),
+                    request.packageId(),
+                    devices == null ? "ALL" : devices,
+                    request.sourceVersions(),
+                    timeout == null ? null : timeout.toMinutes(),
+                    request.needPush(),
+                    request.overwriteMode().number(),
+                    request.multiModule(),
+                    request.tags(),
+                    job.status(),
+                    job.tasks(),
+                    job.createdAt());
+        }
+    }
+}

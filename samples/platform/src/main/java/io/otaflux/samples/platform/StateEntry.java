@@ -1,0 +1,34 @@
+package io.otaflux.samples.platform;
+
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import org.jspecify.annotations.Nullable;
+
+/** One record of the state log: exactly one of its parts is there. {@code before} is not written. */
+record StateEntry(
+        @Nullable Product product,
+        @Nullable RegisteredDevice device,
+        @Nullable FirmwarePackage firmware,
+        @Nullable StoredJob job,
+        @Nullable Task task,
+        @JsonIgnore @Nullable Task before) {
+
+    static StateEntry of(Product product) {
+        return new StateEntry(product, null, null, null, null, null);
+    }
+
+    static StateEntry of(RegisteredDevice device) {
+        return new StateEntry(null, device, null, null, null, null);
+    }
+
+    static StateEntry of(FirmwarePackage firmware) {
+        return new StateEntry(null, null, firmware, null, null, null);
+    }
+
+    static StateEntry of(StoredJob job) {
+        return new StateEntry(null, null, null, job, null, null);
+    }
+
+    static StateEntry of(@Nullable Task before, Task task) {
+        return new StateEntry(null, null, null, null, task, before);
+    }
+}

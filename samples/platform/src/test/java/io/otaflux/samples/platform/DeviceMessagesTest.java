@@ -1,0 +1,166 @@
+package io.otaflux.samples.platform;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class DeviceMessagesTest {
+
+    private static final Instant NOW = Instant.ofEpochMilli(1695281536874L);
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(
+            delimiter = ';',
+            value = {
+                "as documented; {\"id\":\"123\",\"params\":{\"version\":\"1.0.1\",\"module\":\"MCU\"}}; MCU",
+                "as the C SDK sends it; {\"id\":0, \"params\":{\"version\":\"1.0.1\"}}; default",
+                "id as a number; {\"id\":4294967295,\"params\":{\"version\":\"1.0.1\",\"module\":\"default\"}}; default",
+                "without an id; {\"params\":{\"version\":\"1.0.1\"}}; default",
+                "empty module; {\"params\":{\"version\":\"1.0.1\",\"module\":\"\"}}; default",
+                "null module; {\"params\":{\"version\":\"1.0.1\",\"module\":null}}; default",
+                "commas too many; {\"id\":1,\"params\":{\"version\":\"1.0.1\",},}; default",
+                "with method and version; {\"id\":\"1\",\"version\":\"1.0\",\"method\":\"x\",\"params\":{\"version\":\"1.0.1\"}}; default",
+                "unknown fields; {\"a\":[1],\"params\":{\"b\":{},\"version\":\"1.0.1\"}}; default"
+            })
+    void anInformIsReadHoweverItIsWritten(String how, String text, String module) {
+        assertThat(DeviceMessages.readInform(bytes(text)))
+                .as(how)
+                .isEqualTo(new DeviceMessages.Inform(module, "1.0.1"));
+    }
+
+    @Test
+    void theTerminatorOfACStringIsNotPartOfTheMessage() {
+        assertThat(DeviceMessages.readInform(bytes("{\"params\":{\"version\":\"1\"}}\0"))
+                        .version())
+                .isEqualTo("1");
+        assertThat(DeviceMessages.readInform(bytes("{\"params\":{\"version\":\"1\"}}\0\0\0"))
+                        .version())
+                .isEqualTo("1");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"'\"50\"', 50", "50, 50", "'\"-2\"', -2", "-2, -2", "'\" 7 \"', 7", "'\"0\"', 0"})
+    void aStepMayBeAStringOrANumber(String step, int expected) {
+        DeviceMessages.Progress progress =
+                DeviceMessages.readProgress(bytes("{\"id\":1,\"params\":{\"step\":" + step + "}}"));
+
+        assertThat(progress).isEqualTo(new DeviceMessages.Progress("default", expected, ""));
+    }
+
+    @Test
+    void aProgressHasItsDescriptionAndModule() {
+        assertThat(DeviceMessages.readProgress(
+                        bytes("{\"params\":{\"step\":\"-1\",\"desc\":\"no space\",\"module\":\"app\"}}\0")))
+                .isEqualTo(new DeviceMessages.Progress("app", -1, "no space"));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = ';',
+            value = {
+                "{\"id\":\"123\",\"version\":\"1.0\",\"params\":{\"module\":\"MCU\"},\"method\":\"thing.ota.firmware.get\"}; MCU; \"123\"",
+                "{\"id\":7, \"params\":{}}; default; 7",
+                "{\"id\":7}; default; 7",
+                "{\"params\":{}}; default; \"\""
+            })
+    void aQueryKeepsItsIdAsItWas(String text, String module, String id) throws IOException {
+        DeviceMessages.Query query = DeviceMessages.readQuery(bytes(text));
+
+        assertThat(query.module()).isEqualTo(module);
+        JsonNode reply = JSON.readTree(DeviceMessages.emptyQueryReply(query));
+        assertThat(reply)
+                .isEqualTo(JSON.readTree("{\"id\":" + id + ",\"code\":200,\"data\":{},\"message\":\"success\"}"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "\0",
+                "null",
+                "[]",
+                "\"x\"",
+                "{",
+                "{}",
+                "{\"params\":[]}",
+                "{\"params\":{}}",
+                "{\"params\":{\"version\":\"\",\"step\":\"\"}}",
+                "{\"params\":{\"version\":\"a b\",\"step\":\"1.5\"}}",
+                "{\"params\":{\"version\":{},\"step\":[]}}",
+                "{\"params\":{\"version\":\"1\",\"module\":\"../x\",\"step\":\"99999999999\"}}",
+                "not json"
+            })
+    void whatCannotBeUnderstoodIsSaidToBeMalformed(String text) {
+        assertThatThrownBy(() -> DeviceMessages.readInform(bytes(text)))
+                .isInstanceOf(DeviceMessages.MalformedMessageException.class);
+        assertThatThrownBy(() -> DeviceMessages.readProgress(bytes(text)))
+                .isInstanceOf(DeviceMessages.MalformedMessageException.class);
+    }
+
+    @Test
+    void aPushForMd5IsWhatTheRealPlatformSends() throws IOException {
+        byte[] push = DeviceMessages.push(
+                offer(firmware("default", SignMethod.MD5, null), Map.of()), URI.create("http://h/f?signature=1"), NOW);
+
+        assertThat(JSON.readTree(push)).isEqualTo(JSON.readTree("""
+                        {"code":"1000","data":{"size":4252,"version":"1.1","url":"http://h/f?signature=1",
+                         "sign":"%1$s","signMethod":"Md5","md5":"%1$s"},"id":1695281536874,"message":"success"}
+                        """.formatted("ab".repeat(16))));
+    }
+
+    @Test
+    void aPushForSha256OfAModuleWithTags() throws IOException {
+        byte[] push = DeviceMessages.push(
+                offer(firmware("app", SignMethod.SHA256, "{\"k\":1}"), Map.of("canary", "yes")),
+                URI.create("http://h/f"),
+                NOW);
+
+        assertThat(JSON.readTree(push).get("data")).isEqualTo(JSON.readTree("""
+                        {"size":4252,"version":"1.1","url":"http://h/f","sign":"%s","signMethod":"Sha256","module":"app",
+                         "extData":{"canary":"yes","_package_udi":"{\\"k\\":1}"}}
+                        """.formatted("cd".repeat(32))));
+    }
+
+    @Test
+    void theAnswerToAQueryHasTheDataOfThePush() throws IOException {
+        Jobs.Offer offer = offer(firmware("app", SignMethod.MD5, null), Map.of());
+        URI url = URI.create("http://h/f");
+
+        JsonNode reply =
+                JSON.readTree(DeviceMessages.queryReply(DeviceMessages.readQuery(bytes("{\"id\":5}")), offer, url));
+
+        assertThat(reply.get("data"))
+                .isEqualTo(JSON.readTree(DeviceMessages.push(offer, url, NOW)).get("data"));
+        assertThat(reply.get("id").intValue()).isEqualTo(5);
+        assertThat(reply.get("code").intValue()).isEqualTo(200);
+        assertThat(reply.get("message").textValue()).isEqualTo("success");
+    }
+
+    private static FirmwarePackage firmware(String module, SignMethod method, @Nullable String customInfo) {
+        return new FirmwarePackage(
+                "p1", "pk", module, "1.1", 4252, "ab".repeat(16), "cd".repeat(32), method, customInfo, NOW);
+    }
+
+    private static Jobs.Offer offer(FirmwarePackage firmware, Map<String, String> tags) {
+        Task task = new Task(
+                "t1", "j1", "pk", "dn", firmware.module(), "1", "2", TaskStatus.NOTIFIED, 0, "", null, NOW, NOW);
+        return new Jobs.Offer(task, firmware, tags);
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
+    }
+}

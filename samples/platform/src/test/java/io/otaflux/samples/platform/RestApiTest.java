@@ -1,0 +1,323 @@
+package io.otaflux.samples.platform;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class RestApiTest {
+
+    private static final int MAX_PACKAGE = 1 << 20;
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final HttpClient HTTP = HttpClient.newHttpClient();
+
+    private static Path data;
+    private static Platform platform;
+
+    private record Answer(int status, JsonNode body) {}
+
+    @BeforeAll
+    static void start(@TempDir Path directory) throws Exception {
+        data = directory.resolve("data");
+        platform = Platform.builder()
+                .dataDirectory(data)
+                .maxPackageBytes(MAX_PACKAGE)
+                .start();
+    }
+
+    @AfterAll
+    static void stop() {
+        platform.close();
+    }
+
+    @Test
+    void aWholeUpgradeCanBeRunFromTheApi() throws Exception {
+        assertThat(post("/products", "{\"productKey\":\"whole\"}").status()).isEqualTo(201);
+        Answer created = post("/products/whole/devices", "{\"deviceName\":\"dn\"}");
+        assertThat(created.status()).isEqualTo(201);
+        DeviceCredentials login = new DeviceCredentials(
+                "whole", "dn", created.body().get("deviceSecret").textValue());
+        Answer uploaded = upload("POST", "product=whole&module=app&version=2.0&signMethod=Md5&customInfo=a%20b", "new");
+        assertThat(uploaded.status()).isEqualTo(201);
+        assertThat(uploaded.body().get("md5").textValue()).isEqualTo("22af645d1859cb5ca6da0c484f1f37ea");
+        assertThat(uploaded.body().get("sha256").textValue()).hasSize(64);
+        assertThat(uploaded.body().get("customInfo").textValue()).isEqualTo("a b");
+        assertThat(uploaded.body().get("size").intValue()).isEqualTo(3);
+        String packageId = uploaded.body().get("id").textValue();
+        assertThat(get("/packages/" + packageId)).isEqualTo(new Answer(200, uploaded.body()));
+        assertThat(get("/packages").body()).contains(uploaded.body());
+
+        try (DeviceClient device = DeviceClient.connect(platform.mqttPort(), login)) {
+            device.subscribe().inform("app", "1.0");
+            await().until(() -> get("/products/whole/devices/dn")
+                    .body()
+                    .at("/versions/app")
+                    .asText()
+                    .equals("1.0"));
+            assertThat(get("/products/whole/devices").body()).hasSize(1);
+            assertThat(get("/products/whole/devices/dn").body().get("online").booleanValue())
+                    .isTrue();
+            assertThat(get("/products/whole/devices/dn").body().has("deviceSecret"))
+                    .isFalse();
+
+            Answer job = post(
+                    "/jobs",
+                    "{\"packageId\":\"" + packageId + "\",\"devices\":[\"dn\"],\"srcVersions\":[\"1.0\"],"
+                            + "\"timeoutInMinutes\":10,\"needPush\":true,\"overwriteMode\":1,\"multiModule\":false,"
+                            + "\"tags\":{\"ring\":\"1\"}}");
+            assertThat(job.status()).isEqualTo(201);
+            assertThat(job.body().get("status").textValue()).isEqualTo("IN_PROGRESS");
+            assertThat(job.body().get("timeoutInMinutes").intValue()).isEqualTo(10);
+            String jobPath = "/jobs/" + job.body().get("id").textValue();
+            assertThat(device.nextPush().at("/data/extData/ring").textValue()).isEqualTo("1");
+
+            HttpResponse<java.io.InputStream> events =
+                    HTTP.send(request(jobPath + "/events").build(), HttpResponse.BodyHandlers.ofInputStream());
+            assertThat(events.headers().firstValue("Content-Type").orElseThrow())
+                    .startsWith("text/event-stream");
+            List<String> seen = new ArrayList<>();
+            try (BufferedReader lines =
+                    new BufferedReader(new InputStreamReader(events.body(), StandardCharsets.UTF_8))) {
+                readUntil(lines, seen, "NOTIFIED");
+                device.progress("app", 40, "");
+                readUntil(lines, seen, "IN_PROGRESS");
+                device.inform("app", "2.0");
+                readUntil(lines, seen, "SUCCEEDED");
+                readUntil(lines, seen, "COMPLETED");
+                assertThat(lines.readLine()).isEmpty();
+                assertThat(lines.readLine()).as("the stream ends with the job").isNull();
+            }
+            assertThat(seen).contains("event: task", "event: end");
+
+            assertThat(get(jobPath).body().at("/tasks/SUCCEEDED").intValue()).isEqualTo(1);
+            JsonNode task = get(jobPath + "/tasks").body().get(0);
+            assertThat(task.get("status").textValue()).isEqualTo("SUCCEEDED");
+            assertThat(task.get("step").intValue()).isEqualTo(40);
+            assertThat(get("/jobs").body()).isNotEmpty();
+            assertThat(post(jobPath + "/cancel", "").status()).isEqualTo(409);
+        }
+    }
+
+    @Test
+    void aJobIsCancelled() throws Exception {
+        platform.createProduct("cancel");
+        DeviceCredentials login = platform.createDevice("cancel", "dn");
+        upload("PUT", "product=cancel&version=2", "x");
+        try (DeviceClient device = DeviceClient.connect(platform.mqttPort(), login)) {
+            device.inform("default", "1");
+            await().until(() -> !platform.device("cancel", "dn").versions().isEmpty());
+        }
+        String packageId = packageOf("cancel");
+        JsonNode job = post("/jobs", "{\"packageId\":\"" + packageId + "\",\"devices\":\"ALL\"}")
+                .body();
+
+        Answer cancelled = post("/jobs/" + job.get("id").textValue() + "/cancel", "");
+
+        assertThat(cancelled.status()).isEqualTo(200);
+        assertThat(cancelled.body().get("status").textValue()).isEqualTo("CANCELED");
+        assertThat(cancelled.body().at("/tasks/CANCELED").intValue()).isEqualTo(1);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(
+            delimiter = ';',
+            value = {
+                "no body; POST; /products; ''; 400",
+                "not JSON; POST; /products; {; 400",
+                "not an object; POST; /products; []; 400",
+                "null; POST; /products; null; 400",
+                "two documents; POST; /products; {\"productKey\":\"a\"}{}; 400",
+                "unknown field; POST; /products; {\"productKey\":\"a\",\"x\":1}; 400",
+                "wrong type; POST; /products; {\"productKey\":{}}; 400",
+                "missing field; POST; /products; {}; 400",
+                "bad name; POST; /products; {\"productKey\":\"a/b\"}; 400",
+                "exists already; POST; /products; {\"productKey\":\"errors\"}; 409",
+                "no such product; POST; /products/nobody/devices; {\"deviceName\":\"a\"}; 404",
+                "no such product; GET; /products/nobody/devices; ''; 404",
+                "no such device; GET; /products/errors/devices/nobody; ''; 404",
+                "bad device name; POST; /products/errors/devices; {\"deviceName\":\"a b\"}; 400",
+                "no version; POST; /packages?product=errors; x; 400",
+                "no product; POST; /packages?version=1; x; 400",
+                "no such product; POST; /packages?product=nobody&version=1; x; 404",
+                "bad version; POST; /packages?product=errors&version=a%20b; x; 400",
+                "bad module; POST; /packages?product=errors&version=1&module=a%2Fb; x; 400",
+                "bad method; POST; /packages?product=errors&version=1&signMethod=Sha1; x; 400",
+                "empty file; POST; /packages?product=errors&version=1; ''; 400",
+                "no such package; GET; /packages/p999; ''; 404",
+                "no such package; POST; /jobs; {\"packageId\":\"p999\"}; 404",
+                "no package; POST; /jobs; {}; 400",
+                "bad devices; POST; /jobs; {\"packageId\":\"p1\",\"devices\":\"SOME\"}; 400",
+                "bad device in list; POST; /jobs; {\"packageId\":\"p1\",\"devices\":[1]}; 400",
+                "bad mode; POST; /jobs; {\"packageId\":\"p1\",\"overwriteMode\":3}; 400",
+                "bad timeout; POST; /jobs; {\"packageId\":\"p1\",\"timeoutInMinutes\":\"soon\"}; 400",
+                "no such job; GET; /jobs/j999; ''; 404",
+                "no such job; GET; /jobs/j999/tasks; ''; 404",
+                "no such job; GET; /jobs/j999/events; ''; 404",
+                "no such job; POST; /jobs/j999/cancel; ''; 404",
+                "no such path; GET; /nothing; ''; 404",
+                "no such method; DELETE; /products; ''; 405"
+            })
+    void whatIsWrongIsRefusedWithACodeAndWords(String why, String method, String path, String body, int status)
+            throws Exception {
+        if (!exists("errors")) {
+            platform.createProduct("errors");
+        }
+        Answer answer = send(method, path, body);
+
+        assertThat(answer.status()).as(why).isEqualTo(status);
+        assertThat(answer.body().get("code").textValue()).as(why).isNotEmpty();
+        assertThat(answer.body().get("message").textValue()).as(why).isNotEmpty();
+    }
+
+    @Test
+    void anUploadThatIsTooLargeIsRefusedAndLeavesNothing() throws Exception {
+        platform.createProduct("large");
+
+        Answer answer = upload("POST", "product=large&version=1", "x".repeat(MAX_PACKAGE + 1));
+
+        assertThat(answer.status()).isEqualTo(413);
+        try (var left = Files.list(data.resolve("uploads"))) {
+            assertThat(left).isEmpty();
+        }
+        assertThat(upload("POST", "product=large&version=1", "x".repeat(MAX_PACKAGE))
+                        .status())
+                .isEqualTo(201);
+        assertThat(upload("POST", "product=large&version=1", "y").status()).isEqualTo(409);
+    }
+
+    @Test
+    void aBodyThatIsTooLargeIsRefused() throws Exception {
+        assertThat(post("/products", "{\"productKey\":\"" + "x".repeat(2 << 20) + "\"}")
+                        .status())
+                .isEqualTo(413);
+    }
+
+    @Test
+    void withoutTheTokenOnlyHealthAndTheDescriptionAreThere() throws Exception {
+        for (String authorization : new String[] {null, "", "Bearer ", "Bearer guess", platform.token()}) {
+            assertThat(status("/products", authorization)).isEqualTo(401);
+            assertThat(status("/events", authorization)).isEqualTo(401);
+            assertThat(status("/health", authorization)).isEqualTo(200);
+            assertThat(status("/openapi.json", authorization)).isEqualTo(200);
+        }
+        assertThat(Files.readString(data.resolve("token")).strip()).isEqualTo(platform.token());
+        for (String secret : new String[] {"token", "url-key", "state.log"}) {
+            assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(data.resolve(secret))))
+                    .as(secret)
+                    .isEqualTo("rw-------");
+        }
+    }
+
+    @Test
+    void theDescriptionHasEveryRouteAndNoOther() throws Exception {
+        JsonNode paths = get("/openapi.json").body().get("paths");
+        TreeSet<String> described = new TreeSet<>();
+        for (Map.Entry<String, JsonNode> path : paths.properties()) {
+            for (Map.Entry<String, JsonNode> operation : path.getValue().properties()) {
+                described.add(
+                        operation.getKey().toUpperCase(Locale.ROOT) + " " + path.getKey() + open(operation.getValue()));
+            }
+        }
+        TreeSet<String> routed = new TreeSet<>();
+        RestApi api = new RestApi(null, null, "token");
+        api.routes()
+                .forEach(route -> routed.add(route.method() + " " + route.template() + (route.open() ? " open" : "")));
+
+        assertThat(described).isEqualTo(routed);
+    }
+
+    @Test
+    void theDescriptionsReferencesLeadSomewhere() throws Exception {
+        JsonNode description = get("/openapi.json").body();
+        for (JsonNode reference : description.findValues("$ref")) {
+            assertThat(description.at(reference.textValue().substring(1)).isMissingNode())
+                    .as(reference.textValue())
+                    .isFalse();
+        }
+    }
+
+    private static String open(JsonNode operation) {
+        return operation.has("security") && operation.get("security").isEmpty() ? " open" : "";
+    }
+
+    private static void readUntil(BufferedReader lines, List<String> seen, String word) throws Exception {
+        String line;
+        do {
+            line = lines.readLine();
+            assertThat(line).as("a line with " + word + " after " + seen).isNotNull();
+            seen.add(line);
+        } while (!line.contains("\"" + word + "\""));
+    }
+
+    private static boolean exists(String productKey) throws Exception {
+        return get("/products").body().findValuesAsText("productKey").contains(productKey);
+    }
+
+    private static String packageOf(String productKey) throws Exception {
+        for (JsonNode it : get("/packages").body()) {
+            if (it.get("productKey").textValue().equals(productKey)) {
+                return it.get("id").textValue();
+            }
+        }
+        throw new AssertionError("no package of " + productKey);
+    }
+
+    private static Answer get(String path) throws Exception {
+        return send("GET", path, "");
+    }
+
+    private static Answer post(String path, String body) throws Exception {
+        return send("POST", path, body);
+    }
+
+    private static Answer upload(String method, String query, String content) throws Exception {
+        return send(method, "/packages?" + query, content);
+    }
+
+    private static Answer send(String method, String path, String body) throws Exception {
+        HttpResponse<String> response = HTTP.send(
+                request(path)
+                        .method(method, HttpRequest.BodyPublishers.ofString(body))
+                        .build(),
+                HttpResponse.BodyHandlers.ofString());
+        assertThat(response.headers().firstValue("Content-Type")).contains("application/json");
+        return new Answer(response.statusCode(), JSON.readTree(response.body()));
+    }
+
+    private static int status(String path, @Nullable String authorization) throws Exception {
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(platform.httpUri() + "/api/v1" + path));
+        if (authorization != null) {
+            request.header("Authorization", authorization);
+        }
+        return HTTP.send(request.build(), HttpResponse.BodyHandlers.discarding())
+                .statusCode();
+    }
+
+    private static HttpRequest.Builder request(String path) {
+        return HttpRequest.newBuilder(URI.create(platform.httpUri() + "/api/v1" + path))
+                .header("Authorization", "Bearer " + platform.token());
+    }
+}

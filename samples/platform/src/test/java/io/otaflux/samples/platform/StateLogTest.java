@@ -1,0 +1,162 @@
+package io.otaflux.samples.platform;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class StateLogTest {
+
+    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00.123Z");
+    private static final DeviceKey DEVICE = new DeviceKey("pk", "dn");
+
+    @TempDir
+    private Path directory;
+
+    private Path file;
+
+    @BeforeEach
+    void file() {
+        file = directory.resolve("state.log");
+    }
+
+    @Test
+    void everythingIsThereAgain() throws IOException {
+        PlatformState state = new PlatformState();
+        try (StateLog log = new StateLog(directory, state)) {
+            fill(state);
+            log.append(state.takeChanges());
+        }
+
+        PlatformState again = new PlatformState();
+        new StateLog(directory, again).close();
+
+        assertThat(again.entries()).isEqualTo(state.entries());
+        assertThat(again.unfinished(DEVICE)).isEqualTo(state.unfinished(DEVICE)).hasSize(1);
+        assertThat(again.takeChanges()).as("nothing to write again").isEmpty();
+    }
+
+    @Test
+    void openingKeepsOneLinePerThing() throws IOException {
+        PlatformState state = new PlatformState();
+        try (StateLog log = new StateLog(directory, state)) {
+            fill(state);
+            log.append(state.takeChanges());
+            for (int step = 1; step <= 100; step++) {
+                new Jobs(state).progressed(DEVICE, "app", step, "", NOW);
+                log.append(state.takeChanges());
+            }
+        }
+        assertThat(Files.readAllLines(file)).hasSizeGreaterThan(100);
+
+        new StateLog(directory, new PlatformState()).close();
+
+        assertThat(Files.readAllLines(file)).hasSize(5);
+    }
+
+    @Test
+    void aLineThatWasNotFinishedIsDropped() throws IOException {
+        PlatformState state = new PlatformState();
+        try (StateLog log = new StateLog(directory, state)) {
+            fill(state);
+            log.append(state.takeChanges());
+        }
+        byte[] whole = Files.readAllBytes(file);
+        String last = "{\"product\":{\"productKey\":\"torn\",\"createdAt\":\"2026-01-01T00:00:00Z\"}}";
+
+        for (int length = 0; length <= last.length(); length++) {
+            Files.write(file, whole);
+            Files.writeString(file, last.substring(0, length), StandardOpenOption.APPEND);
+            PlatformState again = new PlatformState();
+            new StateLog(directory, again).close();
+            assertThat(again.entries()).as("after %s bytes", length).isEqualTo(state.entries());
+        }
+    }
+
+    @Test
+    void aDamagedLineIsNotPassedOverAndItsSecretsAreNotShown() throws IOException {
+        PlatformState state = new PlatformState();
+        try (StateLog log = new StateLog(directory, state)) {
+            fill(state);
+            log.append(state.takeChanges());
+        }
+        String text = Files.readString(file);
+        Files.writeString(file, text.replace("\"deviceSecret\":", "\"deviceSecret\";"));
+
+        assertThatThrownBy(() -> new StateLog(directory, new PlatformState()))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("state.log line 2 is damaged")
+                .hasNoCause()
+                .message()
+                .doesNotContain("hush");
+        assertThat(Files.readString(file)).as("left as it is").contains("hush");
+    }
+
+    @Test
+    void theDirectoryBelongsToOnePlatform() throws IOException {
+        StateLog log = new StateLog(directory, new PlatformState());
+        assertThatThrownBy(() -> new StateLog(directory, new PlatformState()))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("in use by another platform");
+
+        log.close();
+
+        new StateLog(directory, new PlatformState()).close();
+    }
+
+    @Test
+    void whatCannotBeWrittenIsNotAnnouncedAndNothingIsAfterIt() throws Exception {
+        PlatformState state = new PlatformState();
+        StateLog log = new StateLog(directory, state);
+        Jobs jobs = new Jobs(state);
+        java.util.concurrent.atomic.AtomicInteger announced = new java.util.concurrent.atomic.AtomicInteger();
+        try (StateLoop loop = new StateLoop(state, log, changes -> announced.addAndGet(changes.size()))) {
+            loop.start();
+            loop.submit(() -> jobs.createProduct("before", NOW)).join();
+            log.close();
+
+            assertThatThrownBy(() ->
+                            loop.submit(() -> jobs.createProduct("lost", NOW)).join())
+                    .hasMessageContaining("could not be written");
+            assertThatThrownBy(() ->
+                            loop.submit(() -> jobs.createProduct("after", NOW)).join())
+                    .hasMessageContaining("could not be written");
+        }
+        assertThat(announced).hasValue(1);
+        assertThat(Files.readString(file, StandardCharsets.UTF_8))
+                .contains("before")
+                .doesNotContain("lost", "after");
+    }
+
+    private static void fill(PlatformState state) {
+        Jobs jobs = new Jobs(state);
+        jobs.createProduct("pk", NOW);
+        jobs.createDevice(DEVICE, "hush", NOW);
+        jobs.addPackage("pk", "app", "2", new ArtifactFiles.StoredFile("a", "b", 5), SignMethod.MD5, "custom", NOW);
+        jobs.informed(DEVICE, "app", "1", false, NOW);
+        jobs.startedListening(DEVICE, NOW);
+        jobs.createJob(
+                new JobRequest(
+                        "p1",
+                        List.of("dn"),
+                        java.util.Set.of("1"),
+                        Duration.ofMinutes(5),
+                        true,
+                        OverwriteMode.KEEP_EARLIER,
+                        true,
+                        Map.of("k", "v")),
+                NOW);
+        jobs.progressed(DEVICE, "app", 7, "seven", NOW);
+    }
+}

@@ -1,0 +1,86 @@
+package io.otaflux.transport.aliyun;
+
+import io.otaflux.DeviceId;
+import io.otaflux.UpgradeChannel;
+import io.otaflux.UpgradeEvent;
+import io.otaflux.UpgradeTrigger;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+
+/** The conversation as core sees it. */
+final class AliyunChannel implements UpgradeChannel {
+
+    /** What the platform takes for a module or a version, and the plus sign that others have in versions. */
+    private static final String NAME = "[A-Za-z0-9._+-]{1,64}";
+
+    private final DeviceId device;
+    private final Conversation conversation;
+
+    AliyunChannel(DeviceId device, Conversation conversation) {
+        this.device = device;
+        this.conversation = conversation;
+    }
+
+    @Override
+    public DeviceId device() {
+        return device;
+    }
+
+    @Override
+    public Flux<Delivery> triggers() {
+        return conversation.deliveries();
+    }
+
+    @Override
+    public Mono<Void> report(DeviceId reporting, String module, String version) {
+        return Mono.defer(() -> {
+            checkDevice(reporting);
+            check("module", module);
+            check("version", version);
+            return conversation.report(module, version);
+        });
+    }
+
+    @Override
+    public Mono<Void> report(UpgradeEvent event) {
+        return Mono.defer(() -> {
+            UpgradeTrigger trigger = event.trigger();
+            checkDevice(trigger.device());
+            boolean first = event instanceof UpgradeEvent.Admitted;
+            return Step.of(event)
+                    .map(step -> conversation.report(trigger.module(), step, first))
+                    .orElse(Mono.empty());
+        });
+    }
+
+    @Override
+    public Mono<UpgradeTrigger> refresh(UpgradeTrigger trigger) {
+        return Mono.defer(() -> {
+            checkDevice(trigger.device());
+            return conversation.pending(trigger.module());
+        });
+    }
+
+    /** MD5 is what this platform uses unless it is told otherwise. */
+    @Override
+    public boolean sendsWeakDigests() {
+        return true;
+    }
+
+    private void checkDevice(DeviceId other) {
+        if (!other.equals(device)) {
+            throw new IllegalArgumentException("device: " + other + " (expected: " + device + ")");
+        }
+    }
+
+    private static void check(String what, String value) {
+        if (!value.matches(NAME)) {
+            throw new IllegalArgumentException(what + ": " + value.length() + " characters (expected: " + NAME + ")");
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "AliyunChannel[" + device + "]";
+    }
+}

@@ -1,0 +1,426 @@
+package io.otaflux.transport.aliyun;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.otaflux.ChannelException;
+import io.otaflux.OtaException;
+import io.otaflux.OtaException.Reason;
+import io.otaflux.UpgradeChannel.Delivery;
+import io.otaflux.UpgradeTrigger;
+import io.otaflux.transport.aliyun.MqttConnection.Inbound;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.MonoSink;
+import reactor.core.publisher.Sinks;
+import reactor.core.scheduler.Scheduler;
+import reactor.core.scheduler.Schedulers;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+import reactor.util.retry.Retry;
+
+/**
+ * The conversation of one device with its platform, over one connection after the other.
+ *
+ * <p>All of its state belongs to the lane: one of the shared parallel threads, always the same, on which everything
+ * happens in turn. Nothing here blocks, and so nothing here is locked. What comes in from outside (a call, a message, the
+ * end of a connection) is scheduled on the lane first.
+ *
+ * <p>A connection that ends for whatever reason is followed by another, after a random wait whose bound doubles. Only a
+ * platform that refuses the device ends the conversation: at once, if it never let the device in, since then the
+ * credentials are wrong; after ten refusals in a row, if it once did, since then its own accounts may be out of order for
+ * a while. The next use begins a new conversation.
+ */
+final class Conversation {
+
+    private static final Logger log = Loggers.getLogger(Conversation.class);
+
+    private static final int REFUSALS = 10;
+
+    /** A connection that lasted this long was a good one: the next attempt begins with the shortest wait again. */
+    private static final Duration STABLE = Duration.ofSeconds(30);
+
+    /** How long nothing is asked after the platform said that it is asked too often. */
+    private static final Duration PAUSE = Duration.ofMinutes(1);
+
+    private final Settings settings;
+    private final Topics topics;
+    private final Scheduler lane = Schedulers.single(Schedulers.parallel());
+    private final Inbox inbox = new Inbox(lane, this::start);
+    private final Outbox outbox;
+    private final Map<String, Query> queries = new HashMap<>();
+    private final Set<String> asked = new HashSet<>();
+    private final List<MonoSink<Void>> awaitingConnection = new ArrayList<>();
+    private final Sinks.Many<DeviceEvent> events = Sinks.many().multicast().directBestEffort();
+    private final Sinks.Empty<Void> stop = Sinks.empty();
+    private final Sinks.Empty<Void> stopped = Sinks.empty();
+    private final AtomicLong skipped = new AtomicLong();
+
+    private @Nullable MqttConnection connection;
+    private boolean running;
+    private volatile boolean closed;
+    private boolean sending;
+    private boolean wasAccepted;
+    private int failures;
+    private int refusals;
+    private long connectedSince;
+    private long askAgainAt = Long.MIN_VALUE;
+    private long lastId = ThreadLocalRandom.current().nextLong(1L << 32);
+
+    Conversation(Settings settings) {
+        this.settings = settings;
+        this.topics = Topics.of(settings.device());
+        this.outbox = new Outbox(topics);
+    }
+
+    // ---- What others ask for, from any thread ----
+
+    Flux<Delivery> deliveries() {
+        return Flux.defer(() -> closed ? Flux.empty() : inbox.deliveries());
+    }
+
+    Flux<DeviceEvent> events() {
+        return events.asFlux();
+    }
+
+    long skipped() {
+        return skipped.get();
+    }
+
+    /** Completes when there is a connection, errors when there will be none. */
+    Mono<Void> connected() {
+        return onLane(sink -> {
+            if (connection != null) {
+                sink.success();
+            } else {
+                awaitingConnection.add(sink);
+                sink.onDispose(() -> lane.schedule(() -> awaitingConnection.remove(sink)));
+            }
+        });
+    }
+
+    Mono<Void> report(String module, String version) {
+        return onLane(sink -> {
+            outbox.version(module, version, sink);
+            send();
+        });
+    }
+
+    /** @param first whether an upgrade begins with this step */
+    Mono<Void> report(String module, Step step, boolean first) {
+        return onLane(sink -> {
+            if (first) {
+                outbox.begin(module);
+            }
+            if (!outbox.step(module, step, sink)) {
+                sink.success();
+            } else if (connection == null) {
+                outbox.disconnected();
+            }
+            send();
+        });
+    }
+
+    /** The pending upgrade, or empty where nothing is pending or nobody answers. */
+    Mono<UpgradeTrigger> pending(String module) {
+        return connected()
+                .then(ask(module))
+                .timeout(settings.timeout(), Mono.empty())
+                .flatMap(answer -> {
+                    answer.message.acknowledge();
+                    return answer.push instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty();
+                });
+    }
+
+    Mono<Void> close() {
+        return Mono.defer(() -> {
+            closed = true;
+            stop.tryEmitEmpty();
+            lane.schedule(() -> {
+                if (!running) {
+                    stopped();
+                }
+            });
+            return stopped.asMono();
+        });
+    }
+
+    private Mono<Void> onLane(Consumer<MonoSink<Void>> work) {
+        return Mono.create(sink -> lane.schedule(() -> {
+            if (closed) {
+                sink.error(new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null));
+            } else {
+                start();
+                work.accept(sink);
+            }
+        }));
+    }
+
+    // ---- One connection after the other ----
+
+    private void start() {
+        if (running || closed) {
+            return;
+        }
+        running = true;
+        Mono.defer(this::oneConnection)
+                .retryWhen(Retry.from(
+                        ends -> ends.concatMap(end -> pause(end.failure()).subscribeOn(lane))))
+                .publishOn(lane)
+                .subscribe(never -> {}, this::refused, this::stopped);
+    }
+
+    /** Errors when the connection ends, completes when the device is closed; both after the connection was cleaned up. */
+    private Mono<Void> oneConnection() {
+        if (closed) {
+            return Mono.empty();
+        }
+        return Mono.usingWhen(
+                Mono.fromCallable(() -> settings.endpoint().resolve(failures))
+                        .subscribeOn(Schedulers.boundedElastic())
+                        .timeout(settings.timeout())
+                        .onErrorMap(MqttConnection::translate)
+                        .doOnError(unknownHost -> lane.schedule(() -> offline(unknownHost)))
+                        .map(address -> MqttConnection.open(settings, address, this::received, lane)),
+                present -> Mono.firstWithSignal(converse(present), stop.asMono()),
+                MqttConnection::close);
+    }
+
+    private Mono<Void> converse(MqttConnection present) {
+        return Mono.firstWithSignal(
+                        present.lost(),
+                        present.opened()
+                                .then(present.subscribe(topics.upgrade(), topics.queryReply())
+                                        .timeout(settings.timeout()))
+                                .publishOn(lane)
+                                .doOnSuccess(done -> online(present))
+                                .then(Mono.<Void>never()))
+                .onErrorMap(MqttConnection::translate)
+                .publishOn(lane)
+                .doOnError(this::offline);
+    }
+
+    /** Waits as long as it takes until the next attempt makes sense, or errors when none does. */
+    private Mono<Long> pause(Throwable end) {
+        return Mono.defer(() -> {
+            if (!(end instanceof ChannelException cause)) {
+                return Mono.error(end);
+            }
+            if (cause.reason() == Reason.CONNECTION_REFUSED && (!wasAccepted || ++refusals >= REFUSALS)) {
+                return Mono.error(cause);
+            }
+            if (failures > 0
+                    && connectedSince != 0
+                    && lane.now(TimeUnit.MILLISECONDS) - connectedSince > STABLE.toMillis()) {
+                failures = 0;
+            }
+            connectedSince = 0;
+            Duration wait = settings.backoff().delay(++failures);
+            log.info("{}: next attempt to connect in {} ms", settings.device(), wait.toMillis());
+            return Mono.firstWithSignal(Mono.delay(wait), stop.asMono().thenReturn(0L));
+        });
+    }
+
+    private void online(MqttConnection present) {
+        log.info("{}: connected to {}", settings.device(), settings.endpoint());
+        connection = present;
+        connectedSince = lane.now(TimeUnit.MILLISECONDS);
+        wasAccepted = true;
+        refusals = 0;
+        sending = false;
+        asked.clear();
+        outbox.connected();
+        emit(new DeviceEvent.Connected());
+        List.copyOf(awaitingConnection).forEach(MonoSink::success);
+        awaitingConnection.clear();
+        send();
+    }
+
+    private void offline(Throwable end) {
+        OtaException cause = MqttConnection.translate(end);
+        boolean wasConnected = connection != null;
+        connection = null;
+        sending = false;
+        outbox.disconnected();
+        log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
+        emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
+    }
+
+    private void refused(Throwable cause) {
+        log.error("{}: gives up: {}", settings.device(), cause.getMessage());
+        running = false;
+        wasAccepted = false;
+        refusals = 0;
+        giveUp(cause);
+        inbox.fail(cause);
+    }
+
+    private void stopped() {
+        running = false;
+        connection = null;
+        giveUp(new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null));
+        inbox.complete();
+        emit(new DeviceEvent.Closed());
+        events.tryEmitComplete();
+        stopped.tryEmitEmpty();
+    }
+
+    private void giveUp(Throwable cause) {
+        List.copyOf(awaitingConnection).forEach(sink -> sink.error(cause));
+        awaitingConnection.clear();
+        outbox.fail(cause);
+    }
+
+    private void emit(DeviceEvent event) {
+        // Best effort: who does not keep up, or is not there, misses it.
+        events.tryEmitNext(event);
+    }
+
+    // ---- Out ----
+
+    private void send() {
+        MqttConnection present = connection;
+        Outbox.Message message = outbox.next();
+        if (present == null || sending || message == null) {
+            return;
+        }
+        sending = true;
+        present.publish(message.topic(), message.payload(nextId()))
+                .timeout(settings.timeout())
+                .publishOn(lane)
+                .subscribe(never -> {}, failure -> unsent(present, failure), () -> sent(present, message));
+    }
+
+    private void sent(MqttConnection present, Outbox.Message message) {
+        outbox.sent(message);
+        if (present != connection) {
+            return;
+        }
+        sending = false;
+        if (message.isVersion() && asked.add(message.module())) {
+            askForWhatWasMissed(message.module());
+        }
+        send();
+    }
+
+    private void unsent(MqttConnection present, Throwable failure) {
+        if (present == connection) {
+            present.fail(MqttConnection.translate(failure));
+        }
+    }
+
+    /** A push may have gone out while the device was away, or the platform may wait to be asked: once per connection. */
+    private void askForWhatWasMissed(String module) {
+        ask(module)
+                .timeout(settings.timeout(), Mono.empty())
+                .publishOn(lane)
+                .subscribe(
+                        answer -> take(answer.push, answer.message),
+                        failure -> log.debug("{} {}: could not ask", settings.device(), module, failure));
+    }
+
+    private Mono<Answer> ask(String module) {
+        return Mono.create(sink -> lane.schedule(() -> {
+            MqttConnection present = connection;
+            if (present == null || lane.now(TimeUnit.MILLISECONDS) < askAgainAt) {
+                sink.success();
+                return;
+            }
+            String id = nextId();
+            queries.put(id, new Query(module, sink));
+            sink.onDispose(() -> lane.schedule(() -> queries.remove(id)));
+            present.publish(topics.query(), Messages.query(id, module)).subscribe(never -> {}, lost -> sink.success());
+        }));
+    }
+
+    /** Ids are decimal numbers of 32 bits, unique for the device as far as anybody remembers. */
+    private String nextId() {
+        lastId = (lastId + 1) & 0xFFFF_FFFFL;
+        return Long.toString(lastId);
+    }
+
+    // ---- In ----
+
+    private void received(Inbound message) {
+        try {
+            if (message.topic().equals(topics.upgrade())) {
+                take(PushReader.read(settings.device(), message.payload()), message);
+            } else if (message.topic().equals(topics.queryReply())) {
+                answered(message);
+            } else {
+                log.debug("{}: not understood: {}", settings.device(), message.topic());
+                message.acknowledge();
+            }
+        } catch (RuntimeException bug) {
+            // An error here would end the flow of messages while the connection stands, and nobody would notice.
+            log.error("{}: a message on {} was lost by an error", settings.device(), message.topic(), bug);
+            skipped.incrementAndGet();
+        }
+    }
+
+    private void take(Push push, Inbound message) {
+        if (push instanceof Push.Upgrade upgrade) {
+            inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
+            return;
+        }
+        message.acknowledge();
+        if (push instanceof Push.Skipped skip) {
+            skipped.incrementAndGet();
+            log.warn(
+                    "{}: skipped a message: {}", settings.device(), skip.cause().getMessage());
+            emit(new DeviceEvent.MessageSkipped(settings.device(), skip.cause()));
+            if (skip.module() != null) {
+                outbox.step(skip.module(), Step.failed(skip.cause()), null);
+                send();
+            }
+        }
+    }
+
+    private void answered(Inbound message) {
+        JsonNode root;
+        try {
+            root = Messages.read(message.payload());
+        } catch (MalformedMessage e) {
+            ChannelException cause = new ChannelException(
+                    Reason.MALFORMED_TRIGGER, "Answer to " + settings.device() + ": " + e.why(), null);
+            take(new Push.Skipped(null, cause), message);
+            return;
+        }
+        Query query = queries.remove(root.path("id").asText());
+        if (query == null) {
+            log.debug("{}: an answer to nobody's question", settings.device());
+            message.acknowledge();
+            return;
+        }
+        String code = root.path("code").asText();
+        if (!code.equals("200")) {
+            if (code.equals("429")) {
+                askAgainAt = lane.now(TimeUnit.MILLISECONDS) + PAUSE.toMillis();
+            }
+            log.warn(
+                    "{} {}: the platform does not say what is pending: code {}",
+                    settings.device(),
+                    query.module,
+                    code.matches("[0-9]{1,6}") ? code : "?");
+            message.acknowledge();
+            query.sink.success();
+            return;
+        }
+        Push push = PushReader.readAnswer(settings.device(), root.path("data"), query.module);
+        query.sink.success(new Answer(push, message));
+    }
+
+    private record Query(String module, MonoSink<Answer> sink) {}
+
+    private record Answer(Push push, Inbound message) {}
+}

@@ -1,0 +1,184 @@
+package io.otaflux.transport.aliyun;
+
+import io.otaflux.DeviceId;
+import io.otaflux.UpgradeChannel.Delivery;
+import io.otaflux.UpgradeTrigger;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.FluxSink;
+import reactor.core.scheduler.Scheduler;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+
+/**
+ * The deliveries on their way to the one subscriber. Everything happens on the lane.
+ *
+ * <p>Invariants: a delivery is {@code waiting}, {@code emitted} or acknowledged. Of one module at most one is waiting, the
+ * latest; the one it superseded was acknowledged, because the newer one, not acknowledged yet, stands for both. Those
+ * emitted and owed an acknowledgement are as many as the broker leaves in flight; of those that are owed none, the latest
+ * of each module is kept. So memory is bounded, whatever comes in.
+ */
+final class Inbox {
+
+    private static final Logger log = Loggers.getLogger(Inbox.class);
+
+    /** A platform allows 10 modules; what goes far beyond is an attack on the memory. */
+    private static final int MAX_MODULES = 256;
+
+    private final Scheduler lane;
+    private final Runnable onSubscribe;
+    private final Map<Module, Held> waiting = new LinkedHashMap<>();
+    private final Set<Held> emitted = new LinkedHashSet<>();
+    private @Nullable FluxSink<Delivery> subscriber;
+    private long dropped;
+
+    /** @param onSubscribe run on the lane when somebody subscribes */
+    Inbox(Scheduler lane, Runnable onSubscribe) {
+        this.lane = lane;
+        this.onSubscribe = onSubscribe;
+    }
+
+    Flux<Delivery> deliveries() {
+        return Flux.create(
+                sink -> {
+                    sink.onRequest(n -> lane.schedule(this::emit));
+                    sink.onDispose(() -> lane.schedule(() -> unsubscribe(sink)));
+                    lane.schedule(() -> subscribe(sink));
+                },
+                // Nothing is emitted beyond the demand, so there is nothing to queue.
+                FluxSink.OverflowStrategy.IGNORE);
+    }
+
+    /**
+     * Takes a delivery in.
+     *
+     * @param acknowledge tells the broker; run once
+     * @param owed whether the broker waits for that
+     */
+    void offer(UpgradeTrigger trigger, Runnable acknowledge, boolean owed) {
+        put(new Held(trigger, acknowledge, owed));
+        emit();
+    }
+
+    /** Ends the present subscription with an error; what was not acknowledged stays for the next one. */
+    void fail(Throwable cause) {
+        FluxSink<Delivery> sink = subscriber;
+        if (sink != null) {
+            unsubscribe(sink);
+            sink.error(cause);
+        }
+    }
+
+    /** Ends the present subscription: nothing will come any more. */
+    void complete() {
+        FluxSink<Delivery> sink = subscriber;
+        if (sink != null) {
+            unsubscribe(sink);
+            sink.complete();
+        }
+    }
+
+    private void subscribe(FluxSink<Delivery> sink) {
+        if (subscriber != null) {
+            sink.error(new IllegalStateException("triggers: subscribed already (expected: one subscriber at a time)"));
+            return;
+        }
+        if (sink.isCancelled()) {
+            return;
+        }
+        subscriber = sink;
+        onSubscribe.run();
+        emit();
+    }
+
+    private void unsubscribe(FluxSink<Delivery> sink) {
+        if (subscriber != sink) {
+            return;
+        }
+        subscriber = null;
+        List<Held> later = new ArrayList<>(waiting.values());
+        waiting.clear();
+        List<Held> again = new ArrayList<>(emitted);
+        emitted.clear();
+        again.forEach(this::put);
+        later.forEach(this::put);
+    }
+
+    private void put(Held held) {
+        if (held.isAcknowledged()) {
+            return;
+        }
+        Held older = waiting.remove(held.module);
+        if (older != null) {
+            older.acknowledge();
+        }
+        waiting.put(held.module, held);
+        if (waiting.size() > MAX_MODULES) {
+            Held oldest = waiting.values().iterator().next();
+            if (++dropped == 1) {
+                // Once: what comes in such numbers would flood the log too.
+                log.warn("More than {} modules have upgrades waiting: dropping the oldest", MAX_MODULES);
+            }
+            waiting.remove(oldest.module);
+            oldest.acknowledge();
+        }
+    }
+
+    private void emit() {
+        FluxSink<Delivery> sink = subscriber;
+        while (sink != null && sink == subscriber && sink.requestedFromDownstream() > 0 && !waiting.isEmpty()) {
+            Held next = waiting.values().iterator().next();
+            waiting.remove(next.module);
+            emitted.removeIf(older -> !older.owed && older.module.equals(next.module));
+            emitted.add(next);
+            sink.next(next);
+        }
+    }
+
+    private record Module(DeviceId device, String name) {}
+
+    private final class Held implements Delivery {
+
+        private final UpgradeTrigger trigger;
+        private final Module module;
+        private final Runnable tellBroker;
+        private final boolean owed;
+        private final AtomicBoolean acknowledged = new AtomicBoolean();
+
+        private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
+            this.trigger = trigger;
+            this.module = new Module(trigger.device(), trigger.module());
+            this.tellBroker = tellBroker;
+            this.owed = owed;
+        }
+
+        @Override
+        public UpgradeTrigger trigger() {
+            return trigger;
+        }
+
+        @Override
+        public void acknowledge() {
+            if (acknowledged.compareAndSet(false, true)) {
+                tellBroker.run();
+                lane.schedule(() -> emitted.remove(this));
+            }
+        }
+
+        private boolean isAcknowledged() {
+            return acknowledged.get();
+        }
+
+        @Override
+        public String toString() {
+            return "Delivery[" + trigger + "]";
+        }
+    }
+}

@@ -1,0 +1,230 @@
+package io.otaflux.transport.aliyun;
+
+import com.hivemq.client.mqtt.MqttClient;
+import com.hivemq.client.mqtt.MqttClientSslConfig;
+import com.hivemq.client.mqtt.MqttGlobalPublishFilter;
+import com.hivemq.client.mqtt.datatypes.MqttQos;
+import com.hivemq.client.mqtt.mqtt3.Mqtt3ClientBuilder;
+import com.hivemq.client.mqtt.mqtt3.Mqtt3RxClient;
+import com.hivemq.client.mqtt.mqtt3.exceptions.Mqtt3ConnAckException;
+import com.hivemq.client.mqtt.mqtt3.message.connect.connack.Mqtt3ConnAckReturnCode;
+import com.hivemq.client.mqtt.mqtt3.message.publish.Mqtt3Publish;
+import com.hivemq.client.mqtt.mqtt3.message.subscribe.Mqtt3Subscribe;
+import com.hivemq.client.mqtt.mqtt3.message.subscribe.Mqtt3Subscription;
+import io.otaflux.ChannelException;
+import io.otaflux.OtaException;
+import io.otaflux.OtaException.Reason;
+import io.reactivex.Flowable;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.security.GeneralSecurityException;
+import java.time.Duration;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import javax.net.ssl.SSLException;
+import org.jspecify.annotations.Nullable;
+import reactor.core.Disposable;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+import reactor.core.scheduler.Scheduler;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+
+/**
+ * One MQTT 3.1.1 connection, from its first byte to its last; it never comes back. The next connection is another one with
+ * a client of its own. The session lives at the broker, which delivers again what this connection did not acknowledge,
+ * and the client library never sees two deliveries of one message, which it could mix up after a reconnect.
+ */
+final class MqttConnection {
+
+    private static final Logger log = Loggers.getLogger(MqttConnection.class);
+
+    /** How much is taken from the library before it was worked on; the rest stays where it can be bounded. */
+    private static final int PREFETCH = 64;
+
+    private static final Duration GOODBYE = Duration.ofSeconds(2);
+
+    private final Mqtt3RxClient client;
+    private final Disposable inbound;
+    private final Sinks.Empty<Void> opened = Sinks.empty();
+    private final Sinks.Empty<Void> lost = Sinks.empty();
+
+    private MqttConnection(Mqtt3ClientBuilder builder, Consumer<Inbound> messages, Scheduler lane) {
+        client = builder.addDisconnectedListener(context -> fail(translate(context.getCause())))
+                .buildRx();
+        // Before CONNECT: what the broker has queued would otherwise be acknowledged and dropped by the library.
+        inbound = Flux.from(client.publishes(MqttGlobalPublishFilter.ALL, true))
+                .map(Inbound::new)
+                .publishOn(lane, PREFETCH)
+                .subscribe(messages, gone -> log.debug("The message flow ended", gone));
+    }
+
+    /**
+     * Begins to connect; {@link #opened()} tells how that goes. Whoever calls this calls {@link #close()} in the end.
+     *
+     * @param messages what takes in each message, on the lane
+     */
+    static MqttConnection open(
+            Settings settings, InetSocketAddress address, Consumer<Inbound> messages, Scheduler lane) {
+        Login login = settings.login();
+        Endpoint endpoint = settings.endpoint();
+        int timeout = (int) settings.timeout().toMillis();
+        var transport = MqttClient.builder()
+                .useMqttVersion3()
+                .identifier(login.clientIdentifier())
+                .simpleAuth()
+                .username(login.userName())
+                .password(login.password().value().getBytes(StandardCharsets.UTF_8))
+                .applySimpleAuth()
+                .transportConfig()
+                .serverAddress(address)
+                .socketConnectTimeout(timeout, TimeUnit.MILLISECONDS)
+                .mqttConnectTimeout(timeout, TimeUnit.MILLISECONDS);
+        if (endpoint.tls()) {
+            transport = transport.sslConfig(MqttClientSslConfig.builder()
+                    .trustManagerFactory(endpoint.trust())
+                    .handshakeTimeout(timeout, TimeUnit.MILLISECONDS)
+                    .build());
+        }
+        MqttConnection connection = new MqttConnection(transport.applyTransportConfig(), messages, lane);
+        connection.connect(settings.keepAlive());
+        return connection;
+    }
+
+    /** The library goes on connecting when its subscriber cancels, so this subscription never is. */
+    private void connect(Duration keepAlive) {
+        Mono.from(client.connectWith()
+                        // Kept at the broker: pushes of QoS 1 wait there while the device is away.
+                        .cleanSession(false)
+                        .keepAlive((int) keepAlive.toSeconds())
+                        .applyConnect()
+                        .toFlowable())
+                .subscribe(accepted -> opened.tryEmitEmpty(), refused -> opened.tryEmitError(translate(refused)));
+    }
+
+    /** @return a {@code Mono} that completes when the platform let the device in, and errors when it will not */
+    Mono<Void> opened() {
+        return opened.asMono();
+    }
+
+    /** @return a {@code Mono} that errors as soon as the connection is lost or could not be made */
+    Mono<Void> lost() {
+        return lost.asMono();
+    }
+
+    /** Declares the connection lost. */
+    void fail(OtaException cause) {
+        lost.tryEmitError(cause);
+    }
+
+    /** @return a {@code Mono} that completes when the broker has granted all subscriptions, of QoS 1 */
+    Mono<Void> subscribe(String... filters) {
+        Mqtt3Subscribe subscribe = Mqtt3Subscribe.builder()
+                .addSubscriptions(Stream.of(filters)
+                        .map(filter -> Mqtt3Subscription.builder()
+                                .topicFilter(filter)
+                                .qos(MqttQos.AT_LEAST_ONCE)
+                                .build()))
+                .build();
+        return Mono.from(client.subscribe(subscribe).toFlowable()).then();
+    }
+
+    /** @return a {@code Mono} that completes when the broker has acknowledged the message */
+    Mono<Void> publish(String topic, byte[] payload) {
+        Mqtt3Publish message = Mqtt3Publish.builder()
+                .topic(topic)
+                .qos(MqttQos.AT_LEAST_ONCE)
+                .payload(payload)
+                .build();
+        return Flux.from(client.publish(Flowable.just(message)))
+                .concatMap(
+                        result -> result.getError().<Mono<Void>>map(Mono::error).orElse(Mono.empty()))
+                .then();
+    }
+
+    /**
+     * Says goodbye, then stops listening; in this order, because messages that arrive at a cancelled flow are
+     * acknowledged by the library and lost.
+     *
+     * @return a {@code Mono} that completes after that, or after two seconds while it goes on. Never errors
+     */
+    Mono<Void> close() {
+        Mono<Void> goodbye = opened.asMono()
+                .then(Mono.defer(() -> Mono.<Void>from(client.disconnect().toFlowable())))
+                .onErrorResume(gone -> Mono.empty())
+                .doFinally(end -> inbound.dispose())
+                .cache();
+        goodbye.subscribe();
+        return goodbye.timeout(GOODBYE, Mono.empty());
+    }
+
+    /** Gives an error of the library, of TLS or of the network its name. */
+    static OtaException translate(Throwable failure) {
+        if (failure instanceof OtaException known) {
+            return known;
+        }
+        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+            if (cause instanceof Mqtt3ConnAckException refused) {
+                Mqtt3ConnAckReturnCode code = refused.getMqttMessage().getReturnCode();
+                return code == Mqtt3ConnAckReturnCode.SERVER_UNAVAILABLE
+                        ? new ChannelException(Reason.SERVER_BUSY, "The platform is not available (CONNACK 3)", failure)
+                        : new ChannelException(
+                                Reason.CONNECTION_REFUSED,
+                                "The platform refused the device: CONNACK " + code.getCode() + ", " + code,
+                                failure);
+            }
+            if (cause instanceof SSLException || cause instanceof GeneralSecurityException) {
+                return new ChannelException(Reason.TLS, "TLS failed: " + innermost(cause), failure);
+            }
+            if (cause instanceof TimeoutException) {
+                return new ChannelException(Reason.TIMEOUT, "The platform did not answer in time", failure);
+            }
+        }
+        return new ChannelException(Reason.CONNECTION_LOST, "No connection: " + innermost(failure), failure);
+    }
+
+    private static @Nullable String innermost(Throwable failure) {
+        Throwable cause = failure;
+        while (cause.getCause() != null) {
+            cause = cause.getCause();
+        }
+        return cause.getMessage() == null ? cause.getClass().getSimpleName() : cause.getMessage();
+    }
+
+    /** A message as it came. */
+    static final class Inbound {
+
+        private final Mqtt3Publish publish;
+
+        private Inbound(Mqtt3Publish publish) {
+            this.publish = publish;
+        }
+
+        String topic() {
+            return publish.getTopic().toString();
+        }
+
+        byte[] payload() {
+            return publish.getPayloadAsBytes();
+        }
+
+        /** Tells whether the broker waits for the acknowledgement. */
+        boolean isOwed() {
+            return publish.getQos() != MqttQos.AT_MOST_ONCE;
+        }
+
+        /** To be called once. It does no harm when the connection is gone. */
+        void acknowledge() {
+            try {
+                publish.acknowledge();
+            } catch (RejectedExecutionException gone) {
+                // The threads of its connection have ended, so there is nobody left to be told.
+                log.debug("Acknowledged after the end of its connection: {}", publish.getTopic());
+            }
+        }
+    }
+}

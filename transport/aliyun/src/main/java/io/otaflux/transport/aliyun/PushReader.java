@@ -1,0 +1,217 @@
+package io.otaflux.transport.aliyun;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.otaflux.Artifact;
+import io.otaflux.ChannelException;
+import io.otaflux.DeviceId;
+import io.otaflux.Digest;
+import io.otaflux.OtaException;
+import io.otaflux.OtaException.Reason;
+import io.otaflux.OtaException.Stage;
+import io.otaflux.RefusedException;
+import io.otaflux.UpgradeTrigger;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads the {@code data} of a push or of the answer to a query. The shapes that are read are the union of what
+ * the platforms' documents, captures and SDKs of several years show: {@code code} and {@code id} of any type or absent,
+ * one artifact inline or several in {@code files}, {@code sign} with {@code signMethod} or only {@code md5}, no module
+ * for the device's own firmware, fields that nobody here knows.
+ */
+final class PushReader {
+
+    /** What a module's name looks like. */
+    private static final String NAME = "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}";
+
+    /** How many files one package may have. */
+    private static final int MAX_FILES = 20;
+
+    private PushReader() {}
+
+    /** Reads the payload of a push to {@code device}, which the topic named. Never throws. */
+    static Push read(DeviceId device, byte[] payload) {
+        try {
+            return read(device, Messages.read(payload).path("data"), UpgradeTrigger.DEFAULT_MODULE);
+        } catch (MalformedMessage e) {
+            return new Push.Skipped(null, malformed(device, e.why()));
+        }
+    }
+
+    /** Reads the {@code data} of an answer about {@code module}, in which the module may be left out. Never throws. */
+    static Push readAnswer(DeviceId device, JsonNode data, String module) {
+        boolean nothing = data.isMissingNode()
+                || data.isNull()
+                || (data.isObject() && !data.has("url") && !data.has("files") && !data.has("dProtocol"));
+        return nothing ? new Push.Nothing() : read(device, data, module);
+    }
+
+    private static Push read(DeviceId device, JsonNode data, String moduleIfAbsent) {
+        String module = null;
+        try {
+            if (!data.isObject()) {
+                throw new MalformedMessage("data: " + kind(data) + " (expected: an object)");
+            }
+            module = optional(data, "module").orElse(moduleIfAbsent);
+            if (!module.matches(NAME)) {
+                module = null;
+                throw new MalformedMessage("module: not a name");
+            }
+            return read(device, module, data);
+        } catch (MalformedMessage e) {
+            return new Push.Skipped(module, malformed(device, e.why()));
+        } catch (IllegalArgumentException e) {
+            // What core refuses: a digest of the wrong length, a name that is none. It quotes names only.
+            return new Push.Skipped(module, malformed(device, String.valueOf(e.getMessage())));
+        }
+    }
+
+    private static Push read(DeviceId device, String module, JsonNode data) throws MalformedMessage {
+        String version = required(data, "version");
+        if (!data.has("url") && !data.has("files") && data.has("dProtocol")) {
+            return new Push.Skipped(module, unsupported(device, module, "a download over MQTT"));
+        }
+        JsonNode isDiff = data.path("isDiff");
+        if (isDiff.asInt() != 0 || isDiff.asBoolean()) {
+            // Taken for a full image, a delta would pass the verification and be installed as garbage.
+            return new Push.Skipped(module, unsupported(device, module, "a delta package"));
+        }
+        List<Artifact> artifacts = data.has("files") ? files(module, data) : List.of(single(module, data));
+        return new Push.Upgrade(new UpgradeTrigger(device, module, version, artifacts, tags(data.path("extData"))));
+    }
+
+    /** One artifact inline; the platform gives it no name, so it has its module's. */
+    private static Artifact single(String module, JsonNode data) throws MalformedMessage {
+        return new Artifact(
+                module, location(data, "url"), size(data, "size"), digests(data, method(data), "sign", "md5"));
+    }
+
+    private static List<Artifact> files(String module, JsonNode data) throws MalformedMessage {
+        JsonNode files = data.get("files");
+        if (!files.isArray() || files.isEmpty() || files.size() > MAX_FILES) {
+            throw new MalformedMessage("files: " + kind(files) + " of " + files.size() + " (expected: an array of 1 to "
+                    + MAX_FILES + ")");
+        }
+        List<Artifact> artifacts = new ArrayList<>();
+        for (JsonNode file : files) {
+            String name = optional(file, "fileName").orElse(module + "-" + artifacts.size());
+            artifacts.add(new Artifact(
+                    allowed(name),
+                    location(file, "fileUrl"),
+                    size(file, "fileSize"),
+                    digests(file, method(data), "fileSign", "fileMd5")));
+        }
+        return artifacts;
+    }
+
+    /**
+     * Digests that are named, at most one of an algorithm. None at all is passed on: whether that is good enough is
+     * decided where upgrades are admitted.
+     */
+    private static List<Digest> digests(
+            JsonNode node, Digest.@Nullable Algorithm method, String signField, String md5Field)
+            throws MalformedMessage {
+        List<Digest> digests = new ArrayList<>();
+        Optional<Digest> md5 = optional(node, md5Field).map(Digest::md5);
+        Optional<String> sign = optional(node, signField);
+        if (sign.isPresent()) {
+            if (method != null) {
+                digests.add(new Digest(method, sign.get()));
+            } else if (md5.isEmpty()) {
+                throw new MalformedMessage("signMethod: missing, beside a " + signField);
+            }
+        }
+        if (md5.isPresent()) {
+            boolean twice = method == Digest.Algorithm.MD5 && !digests.isEmpty();
+            if (twice && !digests.get(0).matches(md5.get())) {
+                throw new MalformedMessage(signField + " and " + md5Field + ": two different MD5 digests");
+            }
+            if (!twice) {
+                digests.add(md5.get());
+            }
+        }
+        return digests;
+    }
+
+    private static Digest.@Nullable Algorithm method(JsonNode data) throws MalformedMessage {
+        Optional<String> name = optional(data, "signMethod");
+        return name.isPresent() ? Digest.Algorithm.named(name.get()) : null;
+    }
+
+    /** A length in bytes; a number, or the same number as a string. */
+    private static long size(JsonNode node, String field) throws MalformedMessage {
+        JsonNode size = node.path(field);
+        String digits = size.isIntegralNumber() || size.isTextual() ? size.asText() : "";
+        if (!digits.matches("[0-9]{1,18}")) {
+            throw new MalformedMessage(field + ": " + kind(size) + " (expected: a number of bytes)");
+        }
+        return Long.parseLong(digits);
+    }
+
+    private static URI location(JsonNode node, String field) throws MalformedMessage {
+        try {
+            URI location = new URI(required(node, field));
+            String scheme = String.valueOf(location.getScheme()).toLowerCase(Locale.ROOT);
+            if (!(scheme.equals("https") || scheme.equals("http")) || location.getHost() == null) {
+                throw new MalformedMessage(field + ": not an http(s) URL with a host");
+            }
+            return location;
+        } catch (URISyntaxException e) {
+            throw new MalformedMessage(field + ": not a URL, at character " + e.getIndex());
+        }
+    }
+
+    /** The job's tags. They are for the application, so that whatever is no text reaches it as JSON text. */
+    private static Map<String, String> tags(JsonNode extData) {
+        Map<String, String> tags = new LinkedHashMap<>();
+        extData.properties()
+                .forEach(tag -> tags.put(
+                        tag.getKey(),
+                        tag.getValue().isTextual()
+                                ? tag.getValue().textValue()
+                                : tag.getValue().toString()));
+        return tags;
+    }
+
+    private static String required(JsonNode node, String field) throws MalformedMessage {
+        return optional(node, field).orElseThrow(() -> new MalformedMessage(field + ": missing"));
+    }
+
+    /** A text; absent, null and empty are the same. */
+    private static Optional<String> optional(JsonNode node, String field) throws MalformedMessage {
+        JsonNode value = node.path(field);
+        if (value.isMissingNode() || value.isNull()) {
+            return Optional.empty();
+        }
+        if (!value.isTextual()) {
+            throw new MalformedMessage(field + ": " + kind(value) + " (expected: a string)");
+        }
+        return Optional.of(value.textValue()).filter(text -> !text.isEmpty());
+    }
+
+    /** The name with everything replaced that a name here may not have; it is for people, and never a path. */
+    private static String allowed(String name) {
+        String letters = name.replaceAll("[^A-Za-z0-9._+@() -]", "_");
+        return letters.matches("[A-Za-z0-9_].*") ? letters : "_" + letters;
+    }
+
+    private static String kind(JsonNode node) {
+        return node.getNodeType().name().toLowerCase(Locale.ROOT);
+    }
+
+    private static OtaException malformed(DeviceId device, String what) {
+        return new ChannelException(Reason.MALFORMED_TRIGGER, "Push to " + device + ": " + what, null);
+    }
+
+    private static OtaException unsupported(DeviceId device, String module, String what) {
+        return new RefusedException(
+                Stage.TRANSPORT, Reason.UNSUPPORTED, "Push to " + device + " " + module + ": " + what);
+    }
+}

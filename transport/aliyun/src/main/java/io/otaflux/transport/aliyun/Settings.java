@@ -1,0 +1,22 @@
+package io.otaflux.transport.aliyun;
+
+import io.otaflux.Backoff;
+import io.otaflux.DeviceId;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What {@link AliyunDevice.Builder} made of what it was told.
+ *
+ * @param timeout how long the platform may take for anything that it has to answer
+ * @param networkTimeout how long {@link AliyunDevice#connect()} waits; null for ever
+ * @param backoff the bounds of the waits between attempts; its number of attempts means nothing here
+ */
+record Settings(
+        DeviceId device,
+        Endpoint endpoint,
+        Login login,
+        Duration keepAlive,
+        Duration timeout,
+        @Nullable Duration networkTimeout,
+        Backoff backoff) {}

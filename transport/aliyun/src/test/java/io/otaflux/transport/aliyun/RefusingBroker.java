@@ -1,0 +1,92 @@
+package io.otaflux.transport.aliyun;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** Reads one CONNECT from each connection, answers with the CONNACK code it was told, and hangs up. */
+final class RefusingBroker implements AutoCloseable {
+
+    private final ServerSocket server;
+    private final AtomicInteger attempts = new AtomicInteger();
+    private final int code;
+
+    private RefusingBroker(ServerSocket server, int code) {
+        this.server = server;
+        this.code = code;
+    }
+
+    static RefusingBroker answering(int code) {
+        return answering(code, 0);
+    }
+
+    static RefusingBroker answering(int code, int port) {
+        try {
+            ServerSocket server = new ServerSocket();
+            server.setReuseAddress(true);
+            server.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+            RefusingBroker broker = new RefusingBroker(server, code);
+            Thread thread = new Thread(broker::serve, "refusing-broker");
+            thread.setDaemon(true);
+            thread.start();
+            return broker;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    int port() {
+        return server.getLocalPort();
+    }
+
+    /** How many devices tried; other clients do not count. */
+    int attempts() {
+        return attempts.get();
+    }
+
+    @Override
+    public void close() {
+        try {
+            server.close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private void serve() {
+        while (!server.isClosed()) {
+            try (Socket socket = server.accept()) {
+                socket.setSoTimeout(5000);
+                DataInputStream in = new DataInputStream(socket.getInputStream());
+                in.readByte();
+                int length = 0;
+                int shift = 0;
+                int part;
+                do {
+                    part = in.readUnsignedByte();
+                    length |= (part & 0x7F) << shift;
+                    shift += 7;
+                } while ((part & 0x80) != 0);
+                byte[] connect = in.readNBytes(length);
+                if (new String(connect, ISO_8859_1).contains("|securemode=")) {
+                    attempts.incrementAndGet();
+                }
+                socket.getOutputStream().write(new byte[] {0x20, 2, 0, (byte) code});
+                socket.getOutputStream().flush();
+                // Until the other side hangs up, so that the answer is not cut off.
+                while (in.read() >= 0) {
+                    continue;
+                }
+            } catch (IOException hungUp) {
+                continue;
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+/** Artifacts over HTTP, on Reactor Netty. */
+@NullMarked
+package io.otaflux.transport.http;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,120 @@
+package io.otaflux.transport.http;
+
+import static io.otaflux.transport.http.Asking.PATIENCE;
+import static io.otaflux.transport.http.Asking.failure;
+import static io.otaflux.transport.http.Asking.whole;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.netty.channel.epoll.Epoll;
+import io.otaflux.Artifact;
+import io.otaflux.ArtifactSource;
+import io.otaflux.ArtifactSource.Request;
+import io.otaflux.OtaException;
+import io.otaflux.OtaException.Reason;
+import java.net.URI;
+import java.net.UnknownHostException;
+import java.time.Duration;
+import java.util.List;
+import java.util.ServiceLoader;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Test;
+import reactor.netty.resources.LoopResources;
+
+class HttpArtifactSourceTest {
+
+    @Test
+    void programsThatConfigureNothingFindASourceThatAsksOverHttpsOnly() {
+        ArtifactSource found = ServiceLoader.load(ArtifactSource.Provider.class)
+                .findFirst()
+                .orElseThrow()
+                .create();
+
+        assertThat(found).isInstanceOf(HttpArtifactSource.class);
+        assertThat(failure(found, whole(URI.create("http://127.0.0.1:1/a"), 1)).reason())
+                .isEqualTo(Reason.LOCATION_REFUSED);
+        ((HttpArtifactSource) found).close().block(PATIENCE);
+    }
+
+    @Test
+    void plainHttpIsNotAskedForAnArtifactWithoutADigest() {
+        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        try (ScriptedServer server = new ScriptedServer()) {
+            Artifact bare = new Artifact("a", server.uri("/a"), 1, List.of());
+
+            assertThat(failure(source, new Request(bare, 0, null)).reason()).isEqualTo(Reason.NO_DIGEST);
+            assertThat(server.connections()).isZero();
+        }
+        source.close().block(PATIENCE);
+    }
+
+    @Test
+    void anUnknownHostMayBecomeKnown() {
+        OtaException failure = Failures.ofRequest(new UnknownHostException("files.invalid"), "https://files.invalid/a");
+
+        assertThat(failure.reason()).isEqualTo(Reason.CONNECTION_LOST);
+        assertThat(failure.isTransient()).isTrue();
+        assertThat(failure).hasMessageContaining("host name not found");
+    }
+
+    @Test
+    void closingLeavesNoThreadsOfItsOwn() {
+        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ok("0123456789"))) {
+            Asking.ask(source, whole(server.uri("/a"), 10));
+            assertThat(threads()).isPositive();
+
+            source.close().block(PATIENCE);
+            source.close().block(PATIENCE);
+
+            Awaitility.await().atMost(PATIENCE).until(() -> threads() == 0);
+            Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
+        }
+    }
+
+    @Test
+    void closingLeavesGivenEventLoopsAlone() {
+        LoopResources given = LoopResources.create("given-loops", 1, true);
+        HttpArtifactSource source = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .loopResources(given)
+                .build();
+        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ok("0123456789"))) {
+            Asking.ask(source, whole(server.uri("/a"), 10));
+            source.close().block(PATIENCE);
+
+            assertThat(given.isDisposed()).isFalse();
+        }
+        given.disposeLater(Duration.ZERO, PATIENCE).block(PATIENCE);
+    }
+
+    @Test
+    void theNativeTransportIsThereOnLinux() {
+        assertThat(Epoll.isAvailable())
+                .isEqualTo(System.getProperty("os.name").equals("Linux")
+                        && System.getProperty("os.arch").equals("amd64"));
+    }
+
+    @Test
+    void settingsOutOfRangeAreRefused() {
+        HttpArtifactSource.Builder builder = HttpArtifactSource.builder();
+
+        assertThatThrownBy(() -> builder.connectTimeout(Duration.ZERO)).hasMessageContaining("connectTimeout: PT0S");
+        assertThatThrownBy(() -> builder.firstByteTimeout(Duration.ofSeconds(-1)))
+                .hasMessageContaining("firstByteTimeout");
+        assertThatThrownBy(() -> builder.stallTimeout(Duration.ZERO)).hasMessageContaining("stallTimeout");
+        assertThatThrownBy(() -> builder.receiveBufferSize(1)).hasMessageContaining("receiveBufferSize: 1");
+        assertThatThrownBy(() -> builder.maxConnections(0)).hasMessageContaining("maxConnections: 0");
+        assertThatThrownBy(() -> builder.trustedCertificates(List.of())).hasMessageContaining("authorities: none");
+        assertThatThrownBy(() -> builder.header(URI.create("https://example.org"), "X-Token", "a\r\nB: CANARY"))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageNotContaining("CANARY");
+        assertThatThrownBy(() -> Proxy.http("127.0.0.1", 0)).hasMessageContaining("port: 0");
+    }
+
+    private static long threads() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .filter(thread -> thread.getName().startsWith("otaflux-http"))
+                .count();
+    }
+}
