@@ -474,7 +474,7 @@ public interface ArtifactStoreContract {
         BufferLedger ledger = new BufferLedger();
         ExecutorService loop = Executors.newSingleThreadExecutor();
         try {
-            for (int round = 0; round < 200; round++) {
+            for (int round = 0; round < 1_000; round++) {
                 int after = random.nextInt(25);
                 boolean fromTheLoop = random.nextBoolean();
                 CountDownLatch reached = new CountDownLatch(1);

@@ -36,6 +36,7 @@ final class Copy {
     private final Path file;
     private final FileChannel channel;
     private boolean closed;
+    private boolean kept;
 
     private Copy(Disk disk, Path file) throws IOException {
         this.disk = disk;
@@ -56,8 +57,8 @@ final class Copy {
 
     /**
      * Copies {@code verified} to {@code file}, which must not be there, and when all bytes are durable and have turned out
-     * to be the verified ones, does {@code then}, which is not interrupted. What is still called {@code file} after that,
-     * or after an error or cancellation, is deleted.
+     * to be the verified ones, does {@code then}, which is not interrupted. Unless all of that succeeds, what is called
+     * {@code file} afterwards is deleted.
      */
     static <T> Mono<T> of(Disk disk, Verified.File verified, Path file, Callable<T> then) {
         return Mono.usingWhen(
@@ -98,7 +99,9 @@ final class Copy {
         disk.sync(channel);
         closed = true;
         channel.close();
-        return then.call();
+        T result = then.call();
+        kept = true;
+        return result;
     }
 
     private synchronized boolean discard() throws IOException {
@@ -106,7 +109,7 @@ final class Copy {
             closed = true;
             channel.close();
         }
-        return disk.delete(file);
+        return !kept && disk.delete(file);
     }
 
     private void discardUnclaimed() {

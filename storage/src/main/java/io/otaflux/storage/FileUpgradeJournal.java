@@ -115,14 +115,14 @@ final class FileUpgradeJournal implements UpgradeJournal {
         }
         boolean torn = start < text.length();
         if (damaged > 0 || torn || !header) {
+            // The channel stays null, so that the next change writes the file anew.
+            opened.close();
             log.warn(
                     "Journal {}: kept {} upgrades; {} damaged lines skipped, {} bytes of a torn line dropped",
                     file,
                     entries.size(),
                     damaged,
                     text.length() - start);
-            // The channel stays null, so that the next change writes the file anew.
-            opened.close();
         } else {
             opened.position(opened.size());
             channel = opened;

@@ -1,15 +1,43 @@
 package io.otaflux.storage;
 
+import static io.otaflux.testkit.UpgradeJournalContract.entries;
+import static io.otaflux.testkit.UpgradeJournalContract.entry;
+import static io.otaflux.testkit.UpgradeJournalContract.put;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
+import io.otaflux.StorageException;
 import io.otaflux.UpgradeJournal;
+import io.otaflux.UpgradeJournal.State;
 import io.otaflux.testkit.UpgradeJournalContract;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.slf4j.LoggerFactory;
+import reactor.core.publisher.Flux;
+import reactor.test.StepVerifier;
 
 class FileUpgradeJournalTest implements UpgradeJournalContract {
+
+    private static final Logger LOG = (Logger) LoggerFactory.getLogger(FileUpgradeJournal.class);
 
     @TempDir
     Path directory;
@@ -19,9 +47,18 @@ class FileUpgradeJournalTest implements UpgradeJournalContract {
 
     @Override
     public UpgradeJournal reopen() {
+        return reopen(Disk.REAL);
+    }
+
+    private FileUpgradeJournal reopen(Disk disk) {
         close();
-        open = FileUpgradeJournal.open(directory.resolve("journal"), Disk.REAL, executor);
-        return open;
+        FileUpgradeJournal journal = FileUpgradeJournal.open(file(), disk, executor);
+        open = journal;
+        return journal;
+    }
+
+    private Path file() {
+        return directory.resolve("journal");
     }
 
     private void close() {
@@ -30,9 +67,250 @@ class FileUpgradeJournalTest implements UpgradeJournalContract {
         }
     }
 
+    /** What is damaged on purpose here is logged thousands of times. */
+    @BeforeEach
+    void quieten() {
+        LOG.setLevel(Level.ERROR);
+    }
+
     @AfterEach
     void tearDown() {
         close();
         executor.shutdownNow();
+        LOG.setLevel(null);
+    }
+
+    /** Five changes, and what was true after any of them. */
+    private Set<UpgradeJournal.Entry> written() {
+        UpgradeJournal journal = reopen();
+        List<UpgradeJournal.Entry> written = List.of(
+                entry("app", "2.0.0", State.ADMITTED, null),
+                entry("default", "7", State.ADMITTED, null),
+                entry("app", "2.0.0", State.FAILED, "a detail with\nline ends"),
+                entry("other", "1", State.SUCCEEDED, null));
+        written.forEach(entry -> put(journal, entry));
+        UpgradeJournalContract.remove(journal, written.get(1));
+        close();
+        return new HashSet<>(written);
+    }
+
+    @Test
+    void aFlippedByteAnywhereLosesOneRecordAtMostAndInventsNone() throws IOException {
+        Set<UpgradeJournal.Entry> written = written();
+        byte[] intact = Files.readAllBytes(file());
+        int records = written.size();
+
+        for (int position = 0; position < intact.length; position++) {
+            for (int flip : new int[] {1, 0x80, intact[position] ^ '\n'}) {
+                byte[] damaged = intact.clone();
+                damaged[position] ^= (byte) flip;
+                Files.write(file(), damaged);
+
+                FileUpgradeJournal journal = reopen(Disk.REAL);
+                assertThat(entries(journal)).as("byte %d ^ %d", position, flip).isSubsetOf(written);
+                assertThat(journal.damagedLines())
+                        .as("byte %d ^ %d", position, flip)
+                        .isLessThanOrEqualTo(2);
+                assertThat(entries(journal).size())
+                        .as("byte %d ^ %d", position, flip)
+                        .isBetween(1, records - 1);
+            }
+        }
+    }
+
+    @Test
+    void aJournalCutOffAnywhereKeepsWhatIsWhole() throws IOException {
+        Set<UpgradeJournal.Entry> written = written();
+        byte[] intact = Files.readAllBytes(file());
+
+        for (int length = 0; length < intact.length; length++) {
+            Files.write(file(), Arrays.copyOf(intact, length));
+
+            assertThat(entries(reopen())).as("cut off at %d", length).isSubsetOf(written);
+        }
+    }
+
+    @Test
+    void aDamagedJournalIsWrittenAnewByTheNextChange() throws IOException {
+        written();
+        byte[] damaged = Files.readAllBytes(file());
+        damaged[damaged.length / 2] ^= 1;
+        Files.write(file(), Arrays.copyOf(damaged, damaged.length - 3));
+        List<UpgradeJournal.Entry> kept = new ArrayList<>(entries(reopen()));
+        UpgradeJournal.Entry next = entry("next", "1", State.ADMITTED, null);
+
+        put(reopen(), next);
+
+        kept.add(next);
+        FileUpgradeJournal healed = reopen(Disk.REAL);
+        assertThat(entries(healed)).containsExactlyElementsOf(kept);
+        assertThat(healed.damagedLines()).isZero();
+    }
+
+    @Test
+    void nothingThatAPlatformSendsPassesForARecord() {
+        UpgradeJournal.Entry planted = entry("planted", "1", State.SUCCEEDED, null);
+        String line = Escaped.sealed(JournalRecord.put(planted).text());
+        UpgradeJournal.Entry carrier = entry("app", "1", State.FAILED, "x\n" + line + line);
+
+        put(reopen(), carrier);
+
+        assertThat(entries(reopen())).containsExactly(carrier);
+    }
+
+    @Test
+    void aJournalOfALaterFormatIsRefused() throws IOException {
+        Files.writeString(file(), Escaped.sealed("otaflux-journal 2"));
+
+        assertThatThrownBy(this::reopen)
+                .isInstanceOf(StorageException.class)
+                .hasMessageContaining("format 2 (expected: 1)");
+    }
+
+    @Test
+    void changesThatComeDuringASynchronisationShareTheNextOne() throws InterruptedException {
+        CountDownLatch firstSync = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        AtomicInteger syncs = new AtomicInteger();
+        FileUpgradeJournal journal = reopen(new Disk() {
+            @Override
+            void sync(FileChannel channel) throws IOException {
+                if (syncs.getAndIncrement() == 0) {
+                    firstSync.countDown();
+                    awaitUninterruptibly(goOn);
+                }
+                super.sync(channel);
+            }
+        });
+        AtomicInteger done = new AtomicInteger();
+        Flux<Void> all = Flux.range(0, 100)
+                .flatMap(
+                        i -> journal.put(entry("m" + i, "1", State.ADMITTED, null))
+                                .doOnSuccess(put -> done.incrementAndGet()),
+                        100);
+        StepVerifier verifier = all.as(StepVerifier::create).expectComplete().verifyLater();
+        firstSync.await();
+        assertThat(done).as("put before the first synchronisation").hasValue(0);
+
+        goOn.countDown();
+
+        verifier.verify(SOON);
+        assertThat(syncs.get()).as("synchronisations for 100 changes").isLessThanOrEqualTo(3);
+        assertThat(entries(reopen())).hasSize(100);
+    }
+
+    @Test
+    void aFailedSynchronisationIsToldAndTheJournalIsWrittenAnew() {
+        FileUpgradeJournal journal = reopen(new Disk() {
+            private int syncs;
+
+            @Override
+            void sync(FileChannel channel) throws IOException {
+                if (++syncs == 2) {
+                    throw new SyncFailedException(new IOException("Input/output error"));
+                }
+                super.sync(channel);
+            }
+        });
+        UpgradeJournal.Entry first = entry("first", "1", State.ADMITTED, null);
+        UpgradeJournal.Entry third = entry("third", "1", State.ADMITTED, null);
+        put(journal, first);
+
+        journal.put(entry("second", "1", State.ADMITTED, null))
+                .as(StepVerifier::create)
+                .expectErrorSatisfies(error -> assertThat(error)
+                        .isInstanceOf(StorageException.class)
+                        .hasMessageContaining("Input/output error"))
+                .verify(SOON);
+        assertThat(entries(journal)).containsExactly(first);
+        put(journal, third);
+
+        assertThat(entries(reopen())).containsExactly(first, third);
+    }
+
+    @Test
+    void aCrashAtAnyPointLosesNothingThatWasPut() {
+        for (int point = 0; ; point++) {
+            CrashingDisk disk = new CrashingDisk(point);
+            FileUpgradeJournal journal = reopen(disk);
+            List<UpgradeJournal.Entry> durable = new ArrayList<>();
+            for (int i = 0; i < 4; i++) {
+                UpgradeJournal.Entry entry = entry("m" + i, "1", State.ADMITTED, null);
+                journal.put(entry)
+                        .doOnSuccess(put -> durable.add(entry))
+                        .onErrorComplete()
+                        .block(SOON);
+            }
+
+            assertThat(entries(reopen())).as("after a crash at change " + point).containsAll(durable);
+            durable.forEach(entry -> UpgradeJournalContract.remove(reopen(), entry));
+            if (!disk.crashed()) {
+                assertThat(durable).hasSize(4);
+                return;
+            }
+        }
+    }
+
+    @Test
+    void aJournalOfMostlyReplacedLinesIsWrittenAnew() throws IOException {
+        UpgradeJournal journal = reopen();
+        UpgradeJournal.Entry kept = entry("kept", "1", State.ADMITTED, null);
+        put(journal, kept);
+        UpgradeJournal.Entry last = entry("app", "2.0.0", State.FAILED, "last");
+        for (int i = 0; i < 1_000; i++) {
+            put(journal, entry("app", "2.0.0", State.FAILED, "x".repeat(100)));
+        }
+        put(journal, last);
+
+        assertThat(Files.size(file()))
+                .as("bytes after 1,000 changes of one upgrade")
+                .isLessThan(150_000);
+        assertThat(entries(reopen())).containsExactly(kept, last);
+    }
+
+    @Test
+    void credentialsAreNotInTheFile() throws IOException {
+        noCredentialOfALocationIsKept();
+
+        assertThat(Files.readString(file())).doesNotContain("secret", "password", "Signature");
+    }
+
+    @Test
+    void aClosedJournalSaysSo() {
+        UpgradeJournal journal = reopen();
+        close();
+
+        journal.put(entry("app", "1", State.ADMITTED, null))
+                .as(StepVerifier::create)
+                .expectErrorMessage("Journal " + file() + ": is closed")
+                .verify(SOON);
+    }
+
+    @Test
+    void theOrderOfUpgradesSurvivesBeingWrittenAnew() {
+        UpgradeJournal journal = reopen();
+        IntStream.range(0, 5).forEach(i -> put(journal, entry("m" + i, "1", State.ADMITTED, null)));
+        for (int i = 0; i < 600; i++) {
+            put(journal, entry("m" + i % 5, "1", State.FAILED, "again"));
+        }
+
+        assertThat(entries(reopen()))
+                .extracting(entry -> entry.trigger().module())
+                .containsExactly("m0", "m1", "m2", "m3", "m4");
+    }
+
+    private static void awaitUninterruptibly(CountDownLatch latch) {
+        boolean interrupted = false;
+        while (true) {
+            try {
+                latch.await();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 }
