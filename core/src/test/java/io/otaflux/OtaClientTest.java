@@ -759,13 +759,14 @@ class OtaClientTest {
 
     @Test
     void theDeadlineEndsADownloadThatNeverArrives() {
-        run(client(builder -> builder.deadline(Duration.ofHours(2))));
+        run(client(builder -> builder.deadline(Duration.ofHours(2))
+                .backoff(new Backoff(Duration.ofMinutes(1), Duration.ofMinutes(1), 10))));
         source.chunk(10);
-        for (int i = 0; i < 20_000; i++) {
+        for (int i = 0; i < 1_000; i++) {
             source.breakAfter(1, lost());
         }
 
-        channel.push(served("app", "2", bytes(1_000_000)));
+        channel.push(served("app", "2", bytes(100_000)));
         time.advanceTimeBy(Duration.ofHours(2));
 
         assertFailed(Reason.DEADLINE);
@@ -1054,9 +1055,8 @@ class OtaClientTest {
                     "2",
                     new Artifact("app", FILE, content.length, List.of(sha256(content)))));
             subscription[0].dispose();
-            assertThat(source.ledger().leaked()).as("seed " + seed).isEmpty();
-            source.ledger().assertNoLeaks();
         }
+        assertThat(source.ledger().leaked()).as("seed " + seed).isEmpty();
     }
 
     @Test

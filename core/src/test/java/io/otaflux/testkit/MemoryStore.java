@@ -48,6 +48,8 @@ import reactor.core.scheduler.Schedulers;
  */
 public final class MemoryStore implements ArtifactStore {
 
+    private static final int CHUNK = 64 * 1024;
+
     private final Medium medium;
     private final Scheduler scheduler;
     private final Set<MemoryWriter> writers = ConcurrentHashMap.newKeySet();
@@ -356,7 +358,9 @@ public final class MemoryStore implements ArtifactStore {
 
         @Override
         public Flux<ByteBuf> read() {
-            return Flux.defer(() -> Flux.just(Unpooled.wrappedBuffer(committed.bytes())))
+            byte[] bytes = committed.bytes();
+            return Flux.range(0, (bytes.length + CHUNK - 1) / CHUNK)
+                    .map(i -> Unpooled.wrappedBuffer(bytes, i * CHUNK, Math.min(CHUNK, bytes.length - i * CHUNK)))
                     .subscribeOn(scheduler);
         }
 
