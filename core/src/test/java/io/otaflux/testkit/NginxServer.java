@@ -106,7 +106,7 @@ public final class NginxServer implements AutoCloseable {
         }
     }
 
-    /** Starts it again, on the same port, after {@link #stop}. */
+    /** Starts it again, on the same port, after {@link #stop} or {@link #kill}. */
     public void start() {
         try {
             Files.writeString(home.resolve("nginx.conf"), configuration());
@@ -132,12 +132,25 @@ public final class NginxServer implements AutoCloseable {
 
     /** Stops it at once: connections are closed wherever their answers are. */
     public void stop() {
+        end(false);
+    }
+
+    /** Ends it as a power cut would: it does not even write down what it was doing. */
+    public void kill() {
+        end(true);
+    }
+
+    private void end(boolean forcibly) {
         Process running = process;
         process = null;
         if (running == null) {
             return;
         }
-        running.destroy();
+        if (forcibly) {
+            running.destroyForcibly();
+        } else {
+            running.destroy();
+        }
         try {
             if (!running.waitFor(PATIENCE_MILLIS, TimeUnit.MILLISECONDS)) {
                 running.destroyForcibly().waitFor();

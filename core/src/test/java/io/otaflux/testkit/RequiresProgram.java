@@ -2,6 +2,7 @@ package io.otaflux.testkit;
 
 import java.io.File;
 import java.lang.annotation.ElementType;
+import java.lang.annotation.Repeatable;
 import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
@@ -18,10 +19,12 @@ import org.junit.platform.commons.support.AnnotationSupport;
 
 /**
  * Runs a test only where a program is installed. Where it is not, the test is skipped and says aloud which Debian package
- * to install; with the environment variable {@code OTAFLUX_REQUIRE_PROGRAMS=true} it runs, and fails, instead.
+ * to install; with the environment variable {@code OTAFLUX_REQUIRE_PROGRAMS=true} it runs, and fails, instead. A test that needs several
+ * programs has the annotation several times.
  */
 @Target({ElementType.TYPE, ElementType.METHOD})
 @Retention(RetentionPolicy.RUNTIME)
+@Repeatable(RequiresProgram.All.class)
 @ExtendWith(RequiresProgram.Installed.class)
 public @interface RequiresProgram {
 
@@ -30,6 +33,15 @@ public @interface RequiresProgram {
 
     /** The Debian package that has it. */
     String debianPackage();
+
+    /** Where one test needs several programs. */
+    @Target({ElementType.TYPE, ElementType.METHOD})
+    @Retention(RetentionPolicy.RUNTIME)
+    @ExtendWith(RequiresProgram.Installed.class)
+    @interface All {
+
+        RequiresProgram[] value();
+    }
 
     /** Finds programs, and evaluates the annotation. */
     final class Installed implements ExecutionCondition {
@@ -47,9 +59,11 @@ public @interface RequiresProgram {
 
         @Override
         public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
-            return context.getElement()
-                    .flatMap(element -> AnnotationSupport.findAnnotation(element, RequiresProgram.class))
+            return context.getElement().stream()
+                    .flatMap(element ->
+                            AnnotationSupport.findRepeatableAnnotations(element, RequiresProgram.class).stream())
                     .map(required -> evaluate(required, context.getDisplayName()))
+                    .reduce((one, other) -> one.isDisabled() ? one : other)
                     .orElseGet(() -> ConditionEvaluationResult.enabled("needs no program"));
         }
 
