@@ -50,6 +50,7 @@ public final class FileInstaller implements Installer {
     private final Effect effect;
     private final Disk disk;
     private volatile @Nullable UpgradeKey installed;
+    private boolean tidy;
 
     private FileInstaller(Path file, Effect effect, Disk disk) {
         this.file = file.toAbsolutePath();
@@ -86,7 +87,10 @@ public final class FileInstaller implements Installer {
             }
             Verified.File content = verified.file();
             Path temporary = sibling("." + file.getFileName() + "." + number.incrementAndGet() + TEMPORARY);
-            return Copy.work(disk, file, () -> isInstalled(content))
+            return Copy.work(disk, file, () -> {
+                        removeLeftovers();
+                        return isInstalled(content);
+                    })
                     .flatMap(there -> there
                             ? Mono.just(effect)
                             : Copy.of(disk, content, temporary, () -> {
@@ -142,12 +146,12 @@ public final class FileInstaller implements Installer {
         return present.matches(content.digest());
     }
 
-    private void replaceBy(Path temporary) throws IOException {
+    /** One at a time: an installation that was cancelled may be ending here while the next one has begun. */
+    private synchronized void replaceBy(Path temporary) throws IOException {
         if (Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS)) {
             throw new StorageException(
                     Stage.INSTALL, Reason.IO_FAILED, "Could not replace " + file + ": it is a directory", null);
         }
-        removeLeftovers(temporary);
         if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
             keepPermissions(temporary);
             keepPrevious();
@@ -176,18 +180,21 @@ public final class FileInstaller implements Installer {
         disk.rename(link, sibling(file.getFileName() + PREVIOUS));
     }
 
-    /** What installations that were cut off by a crash have left. */
-    private void removeLeftovers(Path mine) throws IOException {
+    /** What earlier processes left when they were cut off; once, since from then on the temporary files are of this one. */
+    private synchronized void removeLeftovers() throws IOException {
+        if (tidy) {
+            return;
+        }
         String prefix = "." + file.getFileName() + ".";
         try (DirectoryStream<Path> leftovers = Files.newDirectoryStream(
                 directory,
                 path -> path.getFileName().toString().startsWith(prefix)
-                        && path.getFileName().toString().endsWith(TEMPORARY)
-                        && !path.equals(mine))) {
+                        && path.getFileName().toString().endsWith(TEMPORARY))) {
             for (Path leftover : leftovers) {
                 disk.delete(leftover);
             }
         }
+        tidy = true;
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.otaflux.storage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import io.otaflux.InstallException;
 import io.otaflux.Installer;
@@ -16,10 +17,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import reactor.core.Disposable;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
 import reactor.test.StepVerifier;
 
 class FileInstallerTest implements InstallerContract {
@@ -111,6 +116,25 @@ class FileInstallerTest implements InstallerContract {
         try (var files = Files.list(app.getParent())) {
             assertThat(files).containsExactlyInAnyOrder(app, app.resolveSibling("app.jar.previous"));
         }
+    }
+
+    @Test
+    void anInstallationThatIsStillEndingAndTheNextOneDoNotDisturbEachOther() {
+        Verified first = verification().upgrade("app", "1", bytes("one"));
+        Sinks.Empty<Void> go = Sinks.empty();
+        verification().reads(bytes -> bytes.concatWith(go.asMono().then(Mono.empty())));
+        Mono<Installer.Effect> ending = installer.install(first).cache();
+        Disposable subscription = ending.subscribe();
+        await().until(() -> app.getParent().toFile().list().length > 0);
+        verification().reads(UnaryOperator.identity());
+
+        install("2", "two");
+        assertThat(app).hasContent("two");
+        go.tryEmitEmpty();
+
+        assertThat(ending.block(SOON)).isEqualTo(Installer.Effect.IMMEDIATE);
+        assertThat(app).hasContent("one");
+        subscription.dispose();
     }
 
     @Test
