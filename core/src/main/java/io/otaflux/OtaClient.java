@@ -229,7 +229,8 @@ public final class OtaClient {
                                                     Flux.concat(Mono.just(verified), installing(upgrade, verified))))
                             : Mono.just(event))
                     .onErrorResume(OtaException.class, e -> fail(upgrade, e))
-                    .onErrorResume(Upgrade.Withdrawal.class, e -> withdrawn(upgrade, e.getMessage()));
+                    .onErrorResume(Upgrade.Withdrawal.class, e -> withdrawn(upgrade, e.getMessage()))
+                    .doOnCancel(() -> abandon(upgrade));
         });
     }
 
@@ -244,7 +245,8 @@ public final class OtaClient {
     public Mono<Downloaded> download(UpgradeTrigger trigger) {
         return Mono.defer(() -> {
             Upgrade upgrade = known(trigger);
-            return ending(upgrade, downloading(upgrade).ofType(Downloaded.class).last());
+            return ending(upgrade, downloading(upgrade).ofType(Downloaded.class).last())
+                    .doOnCancel(() -> abandon(upgrade));
         });
     }
 
@@ -257,7 +259,7 @@ public final class OtaClient {
      */
     public Mono<Verified> verify(Downloaded downloaded) {
         return Mono.defer(() -> {
-            Upgrade upgrade = known(downloaded.trigger());
+            Upgrade upgrade = known(downloaded.trigger(), downloaded.files());
             return ending(upgrade, verifying(upgrade, downloaded));
         });
     }
@@ -271,12 +273,14 @@ public final class OtaClient {
      */
     public Mono<Installed> install(Verified verified) {
         return Mono.defer(() -> {
-            Upgrade upgrade = known(verified.trigger());
+            Upgrade upgrade = known(
+                    verified.trigger(),
+                    verified.files().stream().map(Verified.File::stored).toList());
             Mono<Installed> installed = withInstaller(upgrade)
                     .thenMany(installing(upgrade, verified))
                     .ofType(Installed.class)
                     .last();
-            return ending(upgrade, installed);
+            return ending(upgrade, installed).doOnCancel(() -> abandon(upgrade));
         });
     }
 
@@ -458,7 +462,24 @@ public final class OtaClient {
 
     /** The upgrade that {@code trigger} belongs to; a new one, unknown to the journal, when it was started by hand. */
     private Upgrade known(UpgradeTrigger trigger) {
-        return lanes.find(trigger.key()).orElseGet(() -> Upgrade.byHand(trigger));
+        return known(trigger, List.of());
+    }
+
+    /** The same; one that was started by hand takes over the files of the stage before, to let go of them at its end. */
+    private Upgrade known(UpgradeTrigger trigger, List<ArtifactStore.Stored> files) {
+        return lanes.find(trigger.key()).orElseGet(() -> {
+            Upgrade upgrade = Upgrade.byHand(trigger);
+            files.forEach(upgrade::refer);
+            return upgrade;
+        });
+    }
+
+    /** Lets go of what an upgrade holds that nobody knows of but who started it and has lost interest. */
+    private static void abandon(Upgrade upgrade) {
+        if (!upgrade.isTracked()) {
+            upgrade.end();
+            upgrade.release();
+        }
     }
 
     private <T> Flux<T> withInstaller(Upgrade upgrade) {
@@ -516,12 +537,19 @@ public final class OtaClient {
 
     /** A fresh location, if what the platform offers now is still the same upgrade. */
     private Mono<Artifact> relocation(Upgrade upgrade, int index) {
-        return channel.refresh(upgrade.trigger()).handle((fresh, sink) -> {
-            if (fresh.key().equals(upgrade.trigger().key())) {
-                upgrade.relocate(fresh);
-                sink.next(fresh.artifacts().get(index));
-            }
-        });
+        UpgradeTrigger before = upgrade.trigger();
+        return channel.refresh(before)
+                .<Artifact>handle((fresh, sink) -> {
+                    if (fresh.key().equals(before.key())) {
+                        upgrade.relocate(fresh);
+                        sink.next(fresh.artifacts().get(index));
+                    }
+                })
+                // It may have been pushed again in the meantime, by a platform that does not answer questions.
+                .switchIfEmpty(
+                        Mono.fromSupplier(() -> upgrade.trigger().artifacts().get(index))
+                                .filter(now -> !now.location()
+                                        .equals(before.artifacts().get(index).location())));
     }
 
     private Mono<Verified> verifying(Upgrade upgrade, Downloaded downloaded) {

@@ -598,6 +598,56 @@ class OtaClientTest {
     }
 
     @Test
+    void aLocationThatIsPushedWhileThePlatformIsAskedForOneIsAsGood() {
+        byte[] content = bytes(10_000);
+        UpgradeTrigger trigger = served("app", "2", content);
+        Sinks.Empty<UpgradeTrigger> answer = Sinks.empty();
+        UpgradeChannel reticent = new UpgradeChannel() {
+            @Override
+            public DeviceId device() {
+                return channel.device();
+            }
+
+            @Override
+            public Flux<Delivery> triggers() {
+                return channel.triggers();
+            }
+
+            @Override
+            public Mono<Void> report(DeviceId device, String module, String version) {
+                return channel.report(device, module, version);
+            }
+
+            @Override
+            public Mono<Void> report(UpgradeEvent event) {
+                return channel.report(event);
+            }
+
+            @Override
+            public Mono<UpgradeTrigger> refresh(UpgradeTrigger stale) {
+                return answer.asMono();
+            }
+        };
+        source.hangAfter(6);
+        Disposable before = run(client());
+        channel.push(trigger);
+        before.dispose();
+
+        OtaClient restarted = OtaClient.builder(reticent)
+                .source(source)
+                .store(store.reopen())
+                .scheduler(time)
+                .installer("app", installer())
+                .build();
+        run(restarted);
+        channel.push(trigger);
+        answer.tryEmitEmpty();
+
+        assertThat(installed.get("app")).isEqualTo(content);
+        assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
+    }
+
+    @Test
     void anExpiredLocationIsRenewedOnceAndTheTransferGoesOn() {
         byte[] content = bytes(10_000);
         UpgradeTrigger trigger = served("app", "2", content);
@@ -1022,6 +1072,35 @@ class OtaClientTest {
         go.tryEmitEmpty();
 
         assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
+    }
+
+    @Test
+    void anUpgradeThatWasStartedByHandHoldsNoFileAfterItsEnd() {
+        byte[] content = bytes(2_000);
+        UpgradeTrigger trigger = served("app", "2", content);
+        UpgradeTrigger wrong = new UpgradeTrigger(
+                channel.device(), "app", "3", artifact(served("app", "3", content), sha256(bytes(1))));
+        OtaClient ota = client(builder -> builder.installer("stuck", verified -> Mono.never()));
+
+        ota.download(trigger).flatMap(ota::verify).flatMap(ota::install).block(SOON);
+        assertThat(store.referenced()).as("after the stages").isZero();
+
+        ota.download(wrong)
+                .flatMap(ota::verify)
+                .as(StepVerifier::create)
+                .expectError(DigestMismatchException.class)
+                .verify(SOON);
+        assertThat(store.referenced()).as("after a failed stage").isZero();
+
+        ota.upgrade(served("stuck", "2", content)).subscribe().dispose();
+        assertThat(store.referenced()).as("after cancelling all of it").isZero();
+
+        ota.download(served("stuck", "2", content))
+                .flatMap(ota::verify)
+                .flatMap(ota::install)
+                .subscribe()
+                .dispose();
+        assertThat(store.referenced()).as("after cancelling a stage").isZero();
     }
 
     @Test
