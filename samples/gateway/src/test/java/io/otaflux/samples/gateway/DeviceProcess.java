@@ -1,0 +1,92 @@
+package io.otaflux.samples.gateway;
+
+import static org.awaitility.Awaitility.await;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** A {@link DeviceProgram} that runs. */
+final class DeviceProcess implements AutoCloseable {
+
+    private final Process process;
+    private final Path output;
+
+    private DeviceProcess(Process process, Path output) {
+        this.process = process;
+        this.output = output;
+    }
+
+    static DeviceProcess start(Site site, long checkpointBytes, String... jvmOptions) {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(List.of(jvmOptions));
+        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        command.addAll(List.of(
+                DeviceProgram.class.getName(),
+                Integer.toString(site.broker().port()),
+                site.home().toString(),
+                Long.toString(checkpointBytes)));
+        try {
+            Path output = Files.createTempFile(site.home(), "device", ".out");
+            Process process = new ProcessBuilder(command)
+                    .redirectErrorStream(true)
+                    .redirectOutput(output.toFile())
+                    .start();
+            return new DeviceProcess(process, output);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    String output() {
+        try {
+            return Files.readString(output);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Waits until it has said so, and answers how many bytes are durable by then. */
+    long awaitBytes(long bytes) {
+        return await("received " + bytes)
+                .atMost(Gateway.PATIENCE)
+                .pollInterval(Duration.ofMillis(10))
+                .until(
+                        () -> output().lines()
+                                .filter(line -> line.matches("received [0-9]+"))
+                                .mapToLong(line -> Long.parseLong(line.substring(9)))
+                                .max()
+                                .orElse(0),
+                        received -> received >= bytes);
+    }
+
+    /** Ends it as a power cut would. */
+    void kill() {
+        process.destroyForcibly();
+        awaitExit(Gateway.PATIENCE);
+    }
+
+    int awaitExit(Duration patience) {
+        try {
+            if (!process.waitFor(patience.toSeconds(), TimeUnit.SECONDS)) {
+                process.destroyForcibly();
+                throw new AssertionError("it goes on after " + patience + ": " + output());
+            }
+            return process.exitValue();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Override
+    public void close() {
+        process.destroyForcibly();
+    }
+}
