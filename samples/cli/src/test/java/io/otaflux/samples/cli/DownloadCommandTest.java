@@ -5,8 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -172,6 +176,55 @@ class DownloadCommandTest {
         })) {
             assertFailed(download(host, directory.resolve("file"), SHA256, "--retries", "0"), 6, "the same command");
             assertThat(names()).containsExactly(".file.otaflux");
+        }
+    }
+
+    @Test
+    void aConnectionThatBreaksIsOneLineAndNothingIsLoggedBeside() {
+        try (FileHost host = FileHost.answering(exchange -> {
+            exchange.sendResponseHeaders(200, CONTENT.length);
+            exchange.getResponseBody().write(CONTENT, 0, 100_000);
+            exchange.getResponseBody().flush();
+        })) {
+            assertFailed(inItsOwnProcess(host.url("f?k=" + SECRET)), 6, "127.0.0.1");
+        }
+    }
+
+    @Test
+    void aServerThatSpeaksNoTlsIsOneLineAndNothingIsLoggedBeside() throws IOException {
+        try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            Thread greeter = new Thread(() -> greet(server));
+            greeter.setDaemon(true);
+            greeter.start();
+
+            assertFailed(inItsOwnProcess("https://127.0.0.1:" + server.getLocalPort() + "/f?k=" + SECRET), 3, "TLS");
+        }
+    }
+
+    private static void greet(ServerSocket server) {
+        try (Socket client = server.accept()) {
+            client.getOutputStream().write("220 this is not TLS\r\n".getBytes(StandardCharsets.US_ASCII));
+            client.getOutputStream().flush();
+            // Until the other side has read that and goes.
+            client.getInputStream().transferTo(OutputStream.nullOutputStream());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Where the log would show. */
+    private Cli.Outcome inItsOwnProcess(String url) {
+        try (Cli.Child child = Cli.start(
+                "download",
+                url,
+                "-o",
+                directory.resolve("file"),
+                "--allow-http",
+                "--sha256",
+                SHA256,
+                "--retries",
+                "1")) {
+            return child.await();
         }
     }
 
