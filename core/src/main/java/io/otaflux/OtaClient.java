@@ -695,9 +695,9 @@ public final class OtaClient {
         return Flux.defer(() -> {
             long began = scheduler.now(TimeUnit.MILLISECONDS);
             Duration left = deadline.minus(upgrade.active());
-            Mono<T> late = Mono.delay(left.isNegative() ? Duration.ZERO : left, scheduler)
-                    .then(Mono.error(() -> new DeadlineException(stage, deadline)));
-            return work.takeUntilOther(Mono.firstWithSignal(late, upgrade.withdrawal()))
+            Mono<DeadlineException> late = Mono.delay(left.isNegative() ? Duration.ZERO : left, scheduler)
+                    .map(passed -> new DeadlineException(stage, deadline));
+            return Cutoff.of(work, Mono.<Throwable>firstWithSignal(late, upgrade.withdrawal()))
                     .doFinally(end -> upgrade.spent(Duration.ofMillis(scheduler.now(TimeUnit.MILLISECONDS) - began)));
         });
     }

@@ -157,9 +157,9 @@ final class Upgrade {
         return installing;
     }
 
-    /** Errors with {@link Withdrawal} when the upgrade is withdrawn; never completes. */
-    <T> Mono<T> withdrawal() {
-        return withdrawn.asMono().flatMap(reason -> Mono.error(new Withdrawal(reason)));
+    /** Emits when the upgrade is withdrawn; otherwise never ends. */
+    Mono<Withdrawal> withdrawal() {
+        return withdrawn.asMono().map(Withdrawal::new);
     }
 
     /** Ends a stage that is under way; never seen by anybody outside. */
