@@ -1,13 +1,13 @@
 package io.otaflux;
 
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 
 /** Ends work from outside. */
 final class Cutoff {
-
-    private static final Throwable DONE = new Throwable("done", null, false, false) {};
 
     private Cutoff() {}
 
@@ -20,12 +20,14 @@ final class Cutoff {
      */
     static <T> Flux<T> of(Flux<T> work, Mono<? extends Throwable> cause) {
         return Flux.defer(() -> {
-            AtomicReference<Throwable> end = new AtomicReference<>();
-            return work.doOnComplete(() -> end.compareAndSet(null, DONE))
-                    .takeUntilOther(cause.filter(error -> end.compareAndSet(null, error)).switchIfEmpty(Mono.never()))
+            // What came first: null for nothing yet, empty for the end of the work itself.
+            AtomicReference<@Nullable Optional<Throwable>> end = new AtomicReference<>();
+            return work.doOnComplete(() -> end.compareAndSet(null, Optional.empty()))
+                    .takeUntilOther(cause.filter(error -> end.compareAndSet(null, Optional.of(error)))
+                            .switchIfEmpty(Mono.never()))
                     .concatWith(Mono.defer(() -> {
-                        Throwable error = end.get();
-                        return error == null || error == DONE ? Mono.empty() : Mono.error(error);
+                        Optional<Throwable> first = end.get();
+                        return first == null || first.isEmpty() ? Mono.empty() : Mono.error(first.get());
                     }));
         });
     }
