@@ -260,8 +260,7 @@ final class Transfers {
             return writer.begin(content.offset(), size, content.validator())
                     .thenMany(Flux.defer(() -> {
                         // Slowness ends the bytes and not the append, so that what came is made durable.
-                        Flux<ByteBuf> watched = Cutoff.of(
-                                        bounded(content.bytes(), content.offset()), watch(() -> true))
+                        Flux<ByteBuf> watched = Cutoff.of(bounded(content.bytes(), content.offset()), watch(() -> true))
                                 .doOnDiscard(ByteBuf.class, ByteBuf::release)
                                 .contextWrite(context -> context.put(DROPPED, RELEASE));
                         return writer.append(watched, hasher);
