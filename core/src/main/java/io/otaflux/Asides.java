@@ -4,7 +4,7 @@ import java.util.ArrayDeque;
 import java.util.Queue;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
-import reactor.core.publisher.Sinks;
+import reactor.core.publisher.FluxSink;
 
 /**
  * Events that happen beside the road of a running upgrade: one that was superseded while it waited, one that was
@@ -15,35 +15,39 @@ final class Asides {
     private static final int KEPT = 1024;
 
     private final Queue<UpgradeEvent> missed = new ArrayDeque<>();
-    private Sinks.@Nullable Many<UpgradeEvent> listener;
+    private @Nullable FluxSink<UpgradeEvent> listener;
 
-    synchronized void emit(UpgradeEvent event) {
-        if (listener == null) {
-            if (missed.size() == KEPT) {
-                missed.remove();
+    void emit(UpgradeEvent event) {
+        FluxSink<UpgradeEvent> to;
+        synchronized (this) {
+            to = listener;
+            if (to == null) {
+                if (missed.size() == KEPT) {
+                    missed.remove();
+                }
+                missed.add(event);
+                return;
             }
-            missed.add(event);
-        } else {
-            listener.tryEmitNext(event);
         }
+        // Not under the lock: what a listener does on this thread must not hold up the others.
+        to.next(event);
     }
 
     /** Emits what was missed and what comes, to one subscriber at a time; never completes. */
     Flux<UpgradeEvent> flux() {
-        return Flux.defer(() -> {
-            Sinks.Many<UpgradeEvent> sink = Sinks.many().unicast().onBackpressureBuffer();
+        return Flux.create(sink -> {
+            sink.onDispose(() -> stop(sink));
             listen(sink);
-            return sink.asFlux().doFinally(end -> stop(sink));
         });
     }
 
-    private synchronized void listen(Sinks.Many<UpgradeEvent> sink) {
-        missed.forEach(sink::tryEmitNext);
+    private synchronized void listen(FluxSink<UpgradeEvent> sink) {
+        missed.forEach(sink::next);
         missed.clear();
         listener = sink;
     }
 
-    private synchronized void stop(Sinks.Many<UpgradeEvent> sink) {
+    private synchronized void stop(FluxSink<UpgradeEvent> sink) {
         if (listener == sink) {
             listener = null;
         }

@@ -28,8 +28,8 @@ final class Lanes {
     /** What becomes of a trigger. */
     sealed interface Verdict {
 
-        /** The same upgrade is under way; there is nothing to do. */
-        record Repeated() implements Verdict {}
+        /** The same upgrade is under way; there is nothing to do but to wait until the journal has it. */
+        record Repeated(Upgrade upgrade) implements Verdict {}
 
         /** The module is at that version already; the platform has not heard, or not listened. */
         record Reached() implements Verdict {}
@@ -44,7 +44,7 @@ final class Lanes {
         for (Upgrade known : open(lane)) {
             if (known.trigger().key().equals(key)) {
                 known.relocate(trigger);
-                return new Verdict.Repeated();
+                return new Verdict.Repeated(known);
             }
         }
         // Only when nothing is under way: otherwise the version is about to change.
@@ -77,14 +77,18 @@ final class Lanes {
 
     /** The upgrade of that key which is under way or waits. */
     synchronized Optional<Upgrade> find(UpgradeKey key) {
-        return open(lane(key.device(), key.module())).stream()
-                .filter(upgrade -> upgrade.trigger().key().equals(key))
-                .findFirst();
+        Lane lane = lanes.get(new Place(key.device(), key.module()));
+        return lane == null
+                ? Optional.empty()
+                : open(lane).stream()
+                        .filter(upgrade -> upgrade.trigger().key().equals(key))
+                        .findFirst();
     }
 
     /** The upgrade of that device and module which has its turn. */
     synchronized Optional<Upgrade> running(DeviceId device, String module) {
-        return Optional.ofNullable(lane(device, module).running);
+        Lane lane = lanes.get(new Place(device, module));
+        return Optional.ofNullable(lane == null ? null : lane.running);
     }
 
     /** All that have their turn. */
@@ -99,12 +103,16 @@ final class Lanes {
     }
 
     synchronized boolean hasTurn(Upgrade upgrade) {
-        return lane(upgrade.trigger().device(), upgrade.trigger().module()).running == upgrade;
+        return running(upgrade.trigger().device(), upgrade.trigger().module()).orElse(null) == upgrade;
     }
 
     /** Takes an ended upgrade out of its lane and returns the one whose turn it is now. */
     synchronized @Nullable Upgrade leave(Upgrade upgrade) {
-        Lane lane = lane(upgrade.trigger().device(), upgrade.trigger().module());
+        Place place = new Place(upgrade.trigger().device(), upgrade.trigger().module());
+        Lane lane = lanes.get(place);
+        if (lane == null) {
+            return null;
+        }
         if (lane.waiting == upgrade) {
             lane.waiting = null;
             return null;
@@ -114,6 +122,9 @@ final class Lanes {
         }
         lane.running = lane.waiting;
         lane.waiting = null;
+        if (lane.running == null && lane.version == null && lane.succeeded == null) {
+            lanes.remove(place);
+        }
         return lane.running;
     }
 

@@ -11,12 +11,14 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
 import reactor.core.Disposables;
 import reactor.core.Exceptions;
 import reactor.core.publisher.Flux;
+import reactor.core.publisher.FluxSink;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
 import reactor.core.publisher.SynchronousSink;
@@ -63,6 +65,7 @@ public final class OtaClient {
     private static final Logger log = Loggers.getLogger(OtaClient.class);
 
     private static final int INTAKE = 256;
+    private static final Duration FOREVER = Duration.ofMillis(Long.MAX_VALUE);
 
     private final UpgradeChannel channel;
     private final UpgradeJournal journal;
@@ -82,7 +85,10 @@ public final class OtaClient {
     private final AtomicBoolean subscribed = new AtomicBoolean();
     private final Disposable.Composite background = Disposables.composite();
 
-    private volatile Sinks.@Nullable Many<UpgradeTrigger> ready;
+    /** The ends that the platform has yet to hear of. Whoever removes one may change the journal's entry. */
+    private final Map<UpgradeKey, UpgradeEvent> owed = new HashMap<>();
+
+    private volatile @Nullable FluxSink<Upgrade> ready;
 
     private OtaClient(Builder builder, ArtifactSource source, ArtifactStore store) {
         this.channel = builder.channel;
@@ -97,7 +103,11 @@ public final class OtaClient {
         this.permits = new Permits(builder.concurrency);
         this.transfers =
                 new Transfers(source, store, builder.backoff, builder.minimumThroughput, permits, builder.scheduler);
-        this.recovery = journal.entries().concatMap(this::restore).then().cache();
+        this.recovery = journal.entries()
+                .collectList()
+                .flatMap(this::restore)
+                // An error is not kept: what could not be read now may be readable later.
+                .cache(done -> FOREVER, e -> Duration.ZERO, () -> FOREVER);
     }
 
     /** Starts the configuration of a client that listens to {@code channel}. */
@@ -120,18 +130,21 @@ public final class OtaClient {
      * confirmed, or found to have been rolled back. Reporting the version of an upgrade that is not installed yet ends it
      * as succeeded: somebody else installed it.
      *
-     * @return a {@code Mono} that completes when the platform has it, and waits while there is no connection. Nothing
-     *     happens before subscription
+     * @return a {@code Mono} that completes when the platform has it, and waits while there is no connection. It errors
+     *     with {@link ChannelException} when the platform refuses this device. Nothing happens before subscription;
+     *     cancelling it may leave the version unreported
      */
     public Mono<Void> report(DeviceId device, String module, String version) {
         Names.MODULE.check("module", module);
         Names.VERSION.check("version", version);
         return recovery.then(Mono.defer(() -> {
             Upgrade reached = lanes.running(device, module)
-                    .filter(upgrade -> upgrade.trigger().version().equals(version) && upgrade.reachElsewhere())
+                    .filter(upgrade -> upgrade.trigger().version().equals(version)
+                            && upgrade.state() == State.ADMITTED
+                            && upgrade.reachElsewhere())
                     .orElse(null);
             if (reached != null) {
-                return confirmAside(reached);
+                return confirmReached(reached);
             }
             Upgrade awaiting = lanes.running(device, module)
                     .filter(upgrade -> upgrade.state() == State.AWAITING_RESTART)
@@ -149,8 +162,9 @@ public final class OtaClient {
                     device + " " + module + ": runs " + version + " after the restart (expected: "
                             + awaiting.trigger().version() + ")",
                     null);
-            lanes.reported(device, module, version);
-            return channel.report(device, module, version)
+            UpgradeKey belied = lanes.reported(device, module, version);
+            Mono<Void> forget = belied == null ? Mono.empty() : journal.remove(belied);
+            return forget.then(channel.report(device, module, version))
                     .then(fail(awaiting, rolledBack))
                     .doOnNext(asides::emit)
                     .then();
@@ -175,7 +189,7 @@ public final class OtaClient {
     public Flux<UpgradeEvent> upgrades() {
         return Flux.defer(() -> {
             Flux<UpgradeEvent> ends = asides.flux();
-            return triggers().flatMap(this::upgrade, Integer.MAX_VALUE).mergeWith(ends);
+            return turns().flatMap(this::upgrade, Integer.MAX_VALUE).mergeWith(ends);
         });
     }
 
@@ -187,35 +201,50 @@ public final class OtaClient {
      * @return a {@code Flux} that never completes and errors like {@link #upgrades()}
      */
     public Flux<UpgradeTrigger> triggers() {
+        return turns().map(Upgrade::trigger);
+    }
+
+    private Flux<Upgrade> turns() {
         return Flux.defer(() -> {
             if (!subscribed.compareAndSet(false, true)) {
                 return Flux.error(new IllegalStateException("triggers() or upgrades() is already subscribed to"));
             }
-            Sinks.Many<UpgradeTrigger> sink = Sinks.many().unicast().onBackpressureBuffer();
-            ready = sink;
-            Flux<UpgradeTrigger> intake = recovery.thenMany(Flux.defer(() -> {
+            Flux<Upgrade> turns = Flux.create(sink -> ready = sink);
+            Flux<Upgrade> intake = recovery.thenMany(Flux.defer(() -> {
                         lanes.running().forEach(this::start);
                         return channel.triggers();
                     }))
-                    .flatMap(this::admit, INTAKE)
-                    .cast(UpgradeTrigger.class);
-            return sink.asFlux().mergeWith(intake).doFinally(end -> {
-                ready = null;
-                lanes.running().forEach(Upgrade::pause);
-                subscribed.set(false);
-            });
+                    .flatMap(delivery -> admit(delivery).then(Mono.<Upgrade>empty()), INTAKE);
+            return turns.mergeWith(intake)
+                    // Withdrawn while it waited for demand.
+                    .filter(upgrade -> !upgrade.hasEnded())
+                    .doFinally(end -> stop());
         });
+    }
+
+    private void stop() {
+        FluxSink<Upgrade> sink = ready;
+        ready = null;
+        if (sink != null) {
+            lanes.running().forEach(upgrade -> upgrade.pause(sink));
+        }
+        subscribed.set(false);
     }
 
     /**
      * The whole road for one trigger: download, verify, install, confirm.
      *
      * @return a {@code Flux} that completes after an {@link UpgradeEvent.Ended}, or after {@link Installed} when the
-     *     device must restart first. It does not error but for bugs. Cancelling it leaves the upgrade open
+     *     device must restart first or the platform refuses to hear of it; also without one when somebody else ended the
+     *     upgrade, whose end {@link #upgrades()} emits. It does not error but for bugs. Cancelling it leaves the upgrade
+     *     open
      */
     public Flux<UpgradeEvent> upgrade(UpgradeTrigger trigger) {
+        return Flux.defer(() -> upgrade(known(trigger)));
+    }
+
+    private Flux<UpgradeEvent> upgrade(Upgrade upgrade) {
         return Flux.defer(() -> {
-            Upgrade upgrade = known(trigger);
             Flux<UpgradeEvent> admitted = upgrade.isTracked()
                     ? Flux.just(tell(upgrade, new UpgradeEvent.Admitted(upgrade.trigger())))
                     : Flux.empty();
@@ -229,9 +258,18 @@ public final class OtaClient {
                                                     Flux.concat(Mono.just(verified), installing(upgrade, verified))))
                             : Mono.just(event))
                     .onErrorResume(OtaException.class, e -> fail(upgrade, e))
-                    .onErrorResume(Upgrade.Withdrawal.class, e -> withdrawn(upgrade, e.getMessage()))
+                    // Whoever withdrew it sees to its end.
+                    .onErrorResume(Upgrade.Withdrawal.class, e -> Mono.empty())
                     .doOnCancel(() -> abandon(upgrade));
         });
+    }
+
+    /** Lets go of what was started by hand: nobody will ask for it again. */
+    private static void abandon(Upgrade upgrade) {
+        if (!upgrade.isTracked()) {
+            upgrade.end();
+            upgrade.release();
+        }
     }
 
     /**
@@ -240,7 +278,8 @@ public final class OtaClient {
      *
      * @return a {@code Mono} that emits when all bytes are durable, and errors with an {@link OtaException}, after which
      *     the upgrade has failed and the platform is told, or with {@link CancellationException}
-     *     after {@link #cancel}. Cancelling it keeps what is durable
+     *     after {@link #cancel}. Cancelling it keeps what is durable. The files are referenced until the upgrade ends;
+     *     whoever goes no further with one that no platform asked for releases {@link Downloaded#files()}
      */
     public Mono<Downloaded> download(UpgradeTrigger trigger) {
         return Mono.defer(() -> {
@@ -259,7 +298,7 @@ public final class OtaClient {
      */
     public Mono<Verified> verify(Downloaded downloaded) {
         return Mono.defer(() -> {
-            Upgrade upgrade = known(downloaded.trigger(), downloaded.files());
+            Upgrade upgrade = downloaded.upgrade();
             return ending(upgrade, verifying(upgrade, downloaded));
         });
     }
@@ -273,14 +312,12 @@ public final class OtaClient {
      */
     public Mono<Installed> install(Verified verified) {
         return Mono.defer(() -> {
-            Upgrade upgrade = known(
-                    verified.trigger(),
-                    verified.files().stream().map(Verified.File::stored).toList());
+            Upgrade upgrade = verified.upgrade();
             Mono<Installed> installed = withInstaller(upgrade)
                     .thenMany(installing(upgrade, verified))
                     .ofType(Installed.class)
                     .last();
-            return ending(upgrade, installed).doOnCancel(() -> abandon(upgrade));
+            return ending(upgrade, installed);
         });
     }
 
@@ -296,7 +333,7 @@ public final class OtaClient {
         return Mono.defer(() -> lanes.find(trigger.key())
                 .filter(upgrade -> upgrade.withdraw(reason))
                 .map(upgrade ->
-                        withdrawn(upgrade, reason).doOnNext(asides::emit).thenReturn(true))
+                        cancelled(upgrade, reason).doOnNext(asides::emit).thenReturn(true))
                 .orElseGet(() -> Mono.just(false)));
     }
 
@@ -305,14 +342,12 @@ public final class OtaClient {
      *
      * @param cause what it found; the platform is told its stage, its reason and its message
      * @return a {@code Mono} that emits whether the upgrade was ended: false when there is no such upgrade or its
-     *     installation has begun
+     *     installation has begun. A stage that is under way stops as with {@link #cancel}
      */
     public Mono<Boolean> fail(UpgradeTrigger trigger, OtaException cause) {
         return Mono.defer(() -> lanes.find(trigger.key())
-                .map(upgrade -> fail(upgrade, cause)
-                        .doOnNext(asides::emit)
-                        .hasElement()
-                        .doOnNext(ended -> upgrade.withdraw("failed")))
+                .filter(upgrade -> upgrade.withdraw("failed"))
+                .map(upgrade -> failed(upgrade, cause).doOnNext(asides::emit).thenReturn(true))
                 .orElseGet(() -> Mono.just(false)));
     }
 
@@ -326,46 +361,53 @@ public final class OtaClient {
 
     // ---- admission ----------------------------------------------------------------------------------------------
 
-    private Mono<UpgradeTrigger> admit(UpgradeChannel.Delivery delivery) {
+    private Mono<Void> admit(UpgradeChannel.Delivery delivery) {
         UpgradeTrigger trigger = delivery.trigger();
         RefusedException refusal = judge(trigger);
         if (refusal != null) {
             delivery.acknowledge();
             UpgradeEvent failed = new UpgradeEvent.Failed(trigger, refusal);
             asides.emit(failed);
-            inBackground("refusal report", channel.report(failed));
+            inBackground("refusal report", Mono.defer(() -> channel.report(failed)));
             return Mono.empty();
         }
         Lanes.Verdict verdict = lanes.offer(trigger);
         if (verdict instanceof Lanes.Verdict.Taken taken) {
-            return admit(delivery, taken.upgrade(), taken.superseded());
+            Mono<Void> admitted = taken.upgrade().deliver(delivery);
+            admit(taken.upgrade(), taken.superseded());
+            return admitted;
+        }
+        if (verdict instanceof Lanes.Verdict.Repeated repeated) {
+            return repeated.upgrade().deliver(delivery);
         }
         delivery.acknowledge();
-        if (verdict instanceof Lanes.Verdict.Reached) {
-            inBackground("version report", channel.report(trigger.device(), trigger.module(), trigger.version()));
-        }
+        inBackground(
+                "version report",
+                Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version())));
         return Mono.empty();
     }
 
-    private Mono<UpgradeTrigger> admit(
-            UpgradeChannel.Delivery delivery, Upgrade upgrade, @Nullable Upgrade superseded) {
-        return write(upgrade, State.ADMITTED, false, null)
-                .then(superseded == null ? Mono.empty() : supersede(superseded, upgrade.trigger()))
-                .doOnSuccess(done -> {
-                    upgrade.journaled();
-                    delivery.acknowledge();
-                    start(upgrade);
-                })
+    /**
+     * Journals, acknowledges and starts an upgrade. That is not part of the subscription which brought the trigger: the
+     * upgrade has its place in its lane already, and would keep it for ever if a cancellation came in between.
+     */
+    private void admit(Upgrade upgrade, @Nullable Upgrade superseded) {
+        synchronized (owed) {
+            owed.remove(upgrade.trigger().key());
+        }
+        write(upgrade, State.ADMITTED, false, null)
+                .doOnSuccess(done -> upgrade.journaled())
                 .onErrorResume(OtaException.class, e -> {
                     // Not journaled, so not taken on. The platform hears why and may push it again.
-                    delivery.acknowledge();
+                    upgrade.settle();
                     return fail(upgrade, e).doOnNext(asides::emit).then();
                 })
-                .then(Mono.empty());
+                .then(superseded == null ? Mono.empty() : supersede(superseded, upgrade.trigger()))
+                .subscribe(done -> {}, upgrade::unsettled, () -> start(upgrade));
     }
 
     private Mono<Void> supersede(Upgrade superseded, UpgradeTrigger newer) {
-        return withdrawn(superseded, "superseded by " + newer.version())
+        return close(superseded, up -> cancelled(up, "superseded by " + newer.version()))
                 .doOnNext(asides::emit)
                 .then();
     }
@@ -377,12 +419,19 @@ public final class OtaClient {
                 return refusal;
             }
         }
-        return policy.test(trigger)
-                ? null
-                : new RefusedException(
-                        OtaException.Stage.TRANSPORT,
-                        OtaException.Reason.POLICY,
-                        trigger.key() + ": turned down by this device's policy");
+        try {
+            return policy.test(trigger)
+                    ? null
+                    : refusedByPolicy(trigger.key() + ": turned down by this device's policy");
+        } catch (RuntimeException e) {
+            // One trigger that the policy stumbles over must not keep out those behind it.
+            log.error("The policy threw at {}", trigger.key(), e);
+            return refusedByPolicy(trigger.key() + ": " + e.getClass().getSimpleName() + " in this device's policy");
+        }
+    }
+
+    private static RefusedException refusedByPolicy(String message) {
+        return new RefusedException(OtaException.Stage.TRANSPORT, OtaException.Reason.POLICY, message);
     }
 
     private @Nullable RefusedException judge(Artifact artifact) {
@@ -402,26 +451,39 @@ public final class OtaClient {
         return null;
     }
 
-    /** Emits the trigger if it is this upgrade's turn, it is safe in the journal, and nobody works on it. */
+    /** Emits the upgrade if it is its turn, it is safe in the journal, and nobody works on it. */
     private void start(Upgrade upgrade) {
-        Sinks.Many<UpgradeTrigger> sink = ready;
+        FluxSink<Upgrade> sink = ready;
         if (sink == null || !upgrade.isJournaled() || !lanes.hasTurn(upgrade)) {
             return;
         }
         if (upgrade.state() == State.INSTALLED) {
-            if (upgrade.start()) {
-                inBackground("confirmation", confirmAside(upgrade));
+            // Not the subscriber's work: it goes on when that one cancels.
+            if (upgrade.start(this)) {
+                inBackground("confirmation", confirmAside(upgrade).doFinally(end -> upgrade.pause(this)));
             }
-        } else if (upgrade.state() == State.ADMITTED && upgrade.start()) {
-            sink.emitNext(upgrade.trigger(), Sinks.EmitFailureHandler.busyLooping(Duration.ofSeconds(1)));
+        } else if (upgrade.state() == State.ADMITTED && upgrade.start(sink)) {
+            sink.next(upgrade);
             if (ready != sink) {
-                // Nobody was there to take it any more; the next subscriber will be told.
-                upgrade.pause();
+                // Nobody was there to take it any more; the next subscriber is told, or was not because of this.
+                upgrade.pause(sink);
+                start(upgrade);
             }
         }
     }
 
     // ---- recovery -----------------------------------------------------------------------------------------------
+
+    private Mono<Void> restore(List<UpgradeJournal.Entry> entries) {
+        return Flux.fromIterable(entries)
+                .concatMap(this::restore)
+                // Everything is known by now; what could not be removed comes back after the next restart.
+                .onErrorResume(OtaException.class, e -> {
+                    log.warn("Could not tidy the journal: {}", e.toString());
+                    return Mono.empty();
+                })
+                .then();
+    }
 
     private Mono<Void> restore(UpgradeJournal.Entry entry) {
         UpgradeTrigger trigger = entry.trigger();
@@ -445,10 +507,24 @@ public final class OtaClient {
 
     /** Tells the platform of an end for as long as it takes, and only then forgets it. */
     private void owe(UpgradeEvent end) {
-        inBackground(
-                "report",
-                channel.report(end)
-                        .then(Mono.defer(() -> journal.remove(end.trigger().key()))));
+        UpgradeKey key = end.trigger().key();
+        synchronized (owed) {
+            owed.put(key, end);
+        }
+        inBackground("report", Mono.defer(() -> channel.report(end)).then(Mono.defer(() -> {
+            synchronized (owed) {
+                // The same upgrade may have been taken on again by now, and then the entry is that one's. Begun
+                // under the lock, so that the journal gets it before the entry of one that is taken on next.
+                return owed.remove(key, end) ? begun(journal.remove(key)) : Mono.empty();
+            }
+        })));
+    }
+
+    /** Begins {@code work}, which goes on to its end whether or not anybody stays to see it. */
+    private static <T> Mono<T> begun(Mono<T> work) {
+        Mono<T> shared = work.cache();
+        shared.subscribe(done -> {}, e -> {});
+        return shared;
     }
 
     private void inBackground(String what, Mono<?> work) {
@@ -462,24 +538,7 @@ public final class OtaClient {
 
     /** The upgrade that {@code trigger} belongs to; a new one, unknown to the journal, when it was started by hand. */
     private Upgrade known(UpgradeTrigger trigger) {
-        return known(trigger, List.of());
-    }
-
-    /** The same; one that was started by hand takes over the files of the stage before, to let go of them at its end. */
-    private Upgrade known(UpgradeTrigger trigger, List<ArtifactStore.Stored> files) {
-        return lanes.find(trigger.key()).orElseGet(() -> {
-            Upgrade upgrade = Upgrade.byHand(trigger);
-            files.forEach(upgrade::refer);
-            return upgrade;
-        });
-    }
-
-    /** Lets go of what an upgrade holds that nobody knows of but who started it and has lost interest. */
-    private static void abandon(Upgrade upgrade) {
-        if (!upgrade.isTracked()) {
-            upgrade.end();
-            upgrade.release();
-        }
+        return lanes.find(trigger.key()).orElseGet(() -> Upgrade.byHand(trigger));
     }
 
     private <T> Flux<T> withInstaller(Upgrade upgrade) {
@@ -525,7 +584,7 @@ public final class OtaClient {
                                     }
                                 });
                     })
-                    .concatWith(Mono.fromSupplier(() -> tell(upgrade, new Downloaded(trigger, files))))
+                    .concatWith(Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))))
                     .onErrorMap(e -> untranslated(e), OtaClient::unexpectedSource)
                     .transform(stage -> limited(upgrade, OtaException.Stage.DOWNLOAD, stage));
         });
@@ -570,7 +629,8 @@ public final class OtaClient {
                 assurance = proof.compareTo(assurance) < 0 ? proof : assurance;
                 files.add(new Verified.File(artifact, stored));
             }
-            return Mono.just(tell(upgrade, new Verified(downloaded.trigger(), files, assurance)));
+            Verified verified = new Verified(upgrade, downloaded.trigger(), files, assurance);
+            return Mono.just(upgrade.hasEnded() ? verified : tell(upgrade, verified));
         });
     }
 
@@ -618,7 +678,14 @@ public final class OtaClient {
                             .then(Mono.fromSupplier(() -> tell(upgrade, new Installed(trigger, effect)))));
             return limited(upgrade, OtaException.Stage.INSTALL, installed)
                     .concatWith(Flux.defer(
-                            () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)));
+                            () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)))
+                    .onErrorResume(ChannelException.class, e -> {
+                        log.warn(
+                                "{} is installed, and the platform refuses to hear it: {}",
+                                trigger.key(),
+                                e.toString());
+                        return Mono.empty();
+                    });
         });
     }
 
@@ -626,70 +693,110 @@ public final class OtaClient {
     private Mono<UpgradeEvent> confirm(Upgrade upgrade) {
         UpgradeTrigger trigger = upgrade.trigger();
         Installer installer = installer(trigger.module());
-        return channel.report(trigger.device(), trigger.module(), trigger.version())
+        return Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version()))
                 .then(Mono.defer(() -> installer == null ? Mono.empty() : installer.confirm(trigger)))
                 .onErrorMap(
                         e -> untranslated(e),
                         e -> new InstallException(
                                 trigger.key() + ": " + e.getClass().getSimpleName() + " while confirming", e))
-                .then(Mono.defer(() -> write(upgrade, State.SUCCEEDED, true, null)))
-                .then(Mono.defer(() -> {
-                    UpgradeKey before = lanes.succeeded(trigger.key());
-                    return before == null ? Mono.empty() : journal.remove(before);
-                }))
-                .then(Mono.defer(() -> ended(upgrade, tell(upgrade, new UpgradeEvent.Succeeded(trigger)))));
+                .then(Mono.defer(() -> upgrade.end() ? succeeded(upgrade) : Mono.empty()));
     }
 
-    /** The same, beside the road: whatever its end, nobody waits for it. */
+    private Mono<UpgradeEvent> succeeded(Upgrade upgrade) {
+        UpgradeEvent end = new UpgradeEvent.Succeeded(upgrade.trigger());
+        // The new version runs and the platform knows. A journal that fails now can only make it be told once more.
+        return ended(
+                upgrade,
+                end,
+                lenient(upgrade, write(upgrade, State.SUCCEEDED, true, null))
+                        .then(Mono.defer(() -> {
+                            UpgradeKey before = lanes.succeeded(end.trigger().key());
+                            return before == null ? Mono.empty() : lenient(upgrade, journal.remove(before));
+                        }))
+                        .then(Mono.fromRunnable(() -> tell(upgrade, end))));
+    }
+
+    /**
+     * The same, beside the road. It errors with {@link ChannelException} when the platform refuses to hear it; the new
+     * version runs all the same, and whoever is heard again confirms it.
+     */
     private Mono<Void> confirmAside(Upgrade upgrade) {
         return confirm(upgrade)
-                .onErrorResume(OtaException.class, e -> fail(upgrade, e))
+                .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
                 .doOnNext(asides::emit)
                 .then();
     }
 
+    /** The same of what was reached without installing it here. It goes on when the one who reported that cancels. */
+    private Mono<Void> confirmReached(Upgrade upgrade) {
+        Sinks.Empty<Void> done = Sinks.empty();
+        inBackground(
+                "confirmation",
+                confirm(upgrade)
+                        .doOnError(e -> upgrade.unreach())
+                        .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
+                        .doOnNext(asides::emit)
+                        .then()
+                        .doOnSuccess(nothing -> done.tryEmitEmpty())
+                        .doOnError(done::tryEmitError));
+        return done.asMono();
+    }
+
+    private static boolean isFailure(Throwable e) {
+        return e instanceof OtaException && !(e instanceof ChannelException);
+    }
+
     private Mono<UpgradeEvent> fail(Upgrade upgrade, OtaException cause) {
-        return close(
+        return close(upgrade, open -> failed(open, cause));
+    }
+
+    /** Brings an upgrade to a bad end. Empty when it has ended already. */
+    private static Mono<UpgradeEvent> close(Upgrade upgrade, Function<Upgrade, Mono<UpgradeEvent>> end) {
+        return Mono.defer(() -> upgrade.giveUp() ? end.apply(upgrade) : Mono.empty());
+    }
+
+    private Mono<UpgradeEvent> failed(Upgrade upgrade, OtaException cause) {
+        return closed(
                 upgrade,
                 State.FAILED,
                 JournaledException.write(cause),
                 new UpgradeEvent.Failed(upgrade.trigger(), cause));
     }
 
-    private Mono<UpgradeEvent> withdrawn(Upgrade upgrade, @Nullable String reason) {
-        String why = Objects.requireNonNullElse(reason, "");
-        return close(upgrade, State.CANCELLED, why, new UpgradeEvent.Cancelled(upgrade.trigger(), why));
+    private Mono<UpgradeEvent> cancelled(Upgrade upgrade, String reason) {
+        return closed(upgrade, State.CANCELLED, reason, new UpgradeEvent.Cancelled(upgrade.trigger(), reason));
     }
 
-    /** Brings an upgrade to a bad end, once: journal, platform, lane, event. Empty when it has ended already. */
-    private Mono<UpgradeEvent> close(Upgrade upgrade, State state, String detail, UpgradeEvent end) {
-        return Mono.defer(() -> {
-            if (!upgrade.end()) {
-                return Mono.empty();
-            }
-            return write(upgrade, state, false, detail)
-                    .onErrorResume(OtaException.class, e -> {
-                        // The disk that failed the upgrade may fail the journal too. The platform must hear of it
-                        // still.
-                        log.warn(
-                                "Could not journal the end of {}: {}",
-                                upgrade.trigger().key(),
-                                e.toString());
-                        return Mono.empty();
-                    })
-                    .then(Mono.defer(() -> {
-                        if (upgrade.isTracked()) {
-                            owe(end);
-                        }
-                        return ended(upgrade, end);
-                    }));
+    private Mono<UpgradeEvent> closed(Upgrade upgrade, State state, String detail, UpgradeEvent end) {
+        // The disk that failed the upgrade may fail the journal too. The platform must hear of it still.
+        return ended(
+                upgrade,
+                end,
+                lenient(upgrade, write(upgrade, state, false, detail)).then(Mono.fromRunnable(() -> {
+                    if (upgrade.isTracked()) {
+                        owe(end);
+                    }
+                })));
+    }
+
+    private static Mono<Void> lenient(Upgrade upgrade, Mono<Void> change) {
+        return change.onErrorResume(OtaException.class, e -> {
+            log.warn("Could not journal the end of {}: {}", upgrade.trigger().key(), e.toString());
+            return Mono.empty();
         });
     }
 
-    /** Emits the end of an upgrade, and only then begins the next one of its lane. */
-    private Mono<UpgradeEvent> ended(Upgrade upgrade, UpgradeEvent end) {
-        upgrade.end();
-        return Mono.just(end).doFinally(signal -> leave(upgrade));
+    /**
+     * Does what belongs to the end of an upgrade, emits it, and only then begins the next one of its lane. Nobody else will
+     * bring it to an end any more, so all of that happens also when whoever waits for it cancels.
+     */
+    private Mono<UpgradeEvent> ended(Upgrade upgrade, UpgradeEvent end, Mono<Void> work) {
+        Mono<Void> done = begun(work);
+        return done.thenReturn(end)
+                .doFinally(signal -> done.subscribe(
+                        nothing -> {},
+                        e -> log.error("Could not end {}", upgrade.trigger().key(), e),
+                        () -> leave(upgrade)));
     }
 
     /** Lets go of what an ended upgrade held, and of its lane. */
@@ -723,9 +830,9 @@ public final class OtaClient {
         return Flux.defer(() -> {
             long began = scheduler.now(TimeUnit.MILLISECONDS);
             Duration left = deadline.minus(upgrade.active());
-            Mono<T> late = Mono.delay(left.isNegative() ? Duration.ZERO : left, scheduler)
-                    .then(Mono.error(() -> new DeadlineException(stage, deadline)));
-            return work.takeUntilOther(Mono.firstWithSignal(late, upgrade.withdrawal()))
+            Mono<DeadlineException> late = Mono.delay(left.isNegative() ? Duration.ZERO : left, scheduler)
+                    .map(passed -> new DeadlineException(stage, deadline));
+            return Cutoff.of(work, Mono.<Throwable>firstWithSignal(late, upgrade.withdrawal()))
                     .doFinally(end -> upgrade.spent(Duration.ofMillis(scheduler.now(TimeUnit.MILLISECONDS) - began)));
         });
     }
@@ -733,7 +840,7 @@ public final class OtaClient {
     /** Tells the platform of something that is under way; it may miss it, so nobody waits. */
     private <E extends UpgradeEvent> E tell(Upgrade upgrade, E event) {
         if (upgrade.isTracked()) {
-            inBackground("progress report", channel.report(event));
+            inBackground("progress report", Mono.defer(() -> channel.report(event)));
         }
         return event;
     }

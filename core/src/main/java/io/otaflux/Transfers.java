@@ -217,8 +217,7 @@ final class Transfers {
             }
             ArtifactSource.Request request = new ArtifactSource.Request(artifact, writer.offset(), writer.validator());
             answered = false;
-            return source.<Step>read(request, content -> take(request, content))
-                    .takeUntilOther(watch(() -> !answered))
+            return Cutoff.of(source.<Step>read(request, content -> take(request, content)), watch(() -> !answered))
                     .concatWith(Mono.defer(this::whole));
         }
 
@@ -261,8 +260,7 @@ final class Transfers {
             return writer.begin(content.offset(), size, content.validator())
                     .thenMany(Flux.defer(() -> {
                         // Slowness ends the bytes and not the append, so that what came is made durable.
-                        Flux<ByteBuf> watched = bounded(content.bytes(), content.offset())
-                                .takeUntilOther(watch(() -> true))
+                        Flux<ByteBuf> watched = Cutoff.of(bounded(content.bytes(), content.offset()), watch(() -> true))
                                 .doOnDiscard(ByteBuf.class, ByteBuf::release)
                                 .contextWrite(context -> context.put(DROPPED, RELEASE));
                         return writer.append(watched, hasher);
@@ -297,23 +295,23 @@ final class Transfers {
             return Mono.empty();
         }
 
-        /** Never completes; errors when a window brings too little while {@code watching}. */
-        private Mono<Void> watch(BooleanSupplier watching) {
+        /** Emits an error when a window brings too little while {@code watching}; otherwise never ends. */
+        private Mono<TransferException> watch(BooleanSupplier watching) {
             AtomicLong before = new AtomicLong(received.get());
             return Flux.interval(minimum.window(), timer)
                     .onBackpressureDrop()
-                    .<Void>handle((tick, sink) -> {
+                    .<TransferException>handle((tick, sink) -> {
                         long now = received.get();
                         long moved = now - before.getAndSet(now);
                         if (moved < minimum.bytes() && watching.getAsBoolean()) {
-                            sink.error(new TransferException(
+                            sink.next(new TransferException(
                                     OtaException.Reason.TOO_SLOW,
                                     artifact.name() + ": " + moved + " bytes in " + minimum.window() + " (expected: >= "
                                             + minimum.bytes() + ")",
                                     null));
                         }
                     })
-                    .then();
+                    .next();
         }
 
         private Flux<Step> broke(OtaException e) {

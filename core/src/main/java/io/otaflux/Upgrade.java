@@ -2,7 +2,11 @@ package io.otaflux;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
 
@@ -10,7 +14,11 @@ import reactor.core.publisher.Sinks;
 final class Upgrade {
 
     private final Sinks.One<String> withdrawn = Sinks.one();
+    private final Sinks.Empty<Void> admitted = Sinks.empty();
     private final List<ArtifactStore.Stored> references = new ArrayList<>();
+
+    /** By identity: after a cancellation a channel may emit the same delivery once more. */
+    private final Set<UpgradeChannel.Delivery> unacknowledged = Collections.newSetFromMap(new IdentityHashMap<>());
 
     private final boolean tracked;
 
@@ -18,10 +26,11 @@ final class Upgrade {
     private boolean located;
     private UpgradeJournal.State state;
     private boolean journaled;
-    private boolean started;
-    private boolean ended;
+    private boolean settled;
+    private @Nullable Object worker;
     private boolean installing;
-    private boolean withdrawing;
+    private boolean reached;
+    private boolean ended;
     private Duration active = Duration.ZERO;
 
     private Upgrade(
@@ -30,6 +39,8 @@ final class Upgrade {
         this.located = located;
         this.state = state;
         this.journaled = journaled;
+        this.settled = journaled;
+        this.installing = state != UpgradeJournal.State.ADMITTED;
         this.tracked = tracked;
     }
 
@@ -80,22 +91,57 @@ final class Upgrade {
         return journaled;
     }
 
-    synchronized void journaled() {
-        journaled = true;
+    /** Its entry in the journal is durable: acknowledges what brought it. */
+    void journaled() {
+        synchronized (this) {
+            journaled = true;
+        }
+        settle();
     }
 
-    /** Tells true to the first who asks, until {@link #pause()}. */
-    synchronized boolean start() {
-        if (started || ended) {
+    /** Acknowledges what brought it, and from now on every repetition at once. */
+    void settle() {
+        List<UpgradeChannel.Delivery> deliveries;
+        synchronized (this) {
+            settled = true;
+            deliveries = List.copyOf(unacknowledged);
+            unacknowledged.clear();
+        }
+        deliveries.forEach(UpgradeChannel.Delivery::acknowledge);
+        admitted.tryEmitEmpty();
+    }
+
+    /** Neither journaled nor given up, because of a bug. */
+    void unsettled(Throwable bug) {
+        admitted.tryEmitError(bug);
+    }
+
+    /** Acknowledges {@code delivery} when the journal has this upgrade, and no delivery twice. */
+    Mono<Void> deliver(UpgradeChannel.Delivery delivery) {
+        synchronized (this) {
+            if (!settled) {
+                unacknowledged.add(delivery);
+                return admitted.asMono();
+            }
+        }
+        delivery.acknowledge();
+        return Mono.empty();
+    }
+
+    /** Tells true to the first {@code worker} who asks, until its {@link #pause}. */
+    synchronized boolean start(Object newWorker) {
+        if (worker != null || reached || ended) {
             return false;
         }
-        started = true;
+        worker = newWorker;
         return true;
     }
 
-    /** Whoever worked on it stopped without an end; it may be started again. */
-    synchronized void pause() {
-        started = false;
+    /** {@code formerWorker} stopped without an end; if it was the one who worked on this, it may be started again. */
+    synchronized void pause(Object formerWorker) {
+        if (worker == formerWorker) {
+            worker = null;
+        }
     }
 
     /** Tells true once: to whoever brings it to its end. */
@@ -103,6 +149,15 @@ final class Upgrade {
         boolean first = !ended;
         ended = true;
         return first;
+    }
+
+    /** {@link #end()} without success, which is out of the question while the device says that it is there. */
+    synchronized boolean giveUp() {
+        return !reached && end();
+    }
+
+    synchronized boolean hasEnded() {
+        return ended;
     }
 
     synchronized void refer(ArtifactStore.Stored stored) {
@@ -118,7 +173,7 @@ final class Upgrade {
         references.clear();
     }
 
-    /** Adds to the time that was spent working on it, as against waiting for a place or a person. */
+    /** Adds to the time that its stages took, as against waiting for a person. */
     synchronized void spent(Duration time) {
         active = active.plus(time);
     }
@@ -127,13 +182,13 @@ final class Upgrade {
         return active;
     }
 
-    /** Tells true when it could still be withdrawn, and is. */
+    /** Tells true, and stops the stage that is under way, when it could still be withdrawn; whoever asked {@link #end}s it. */
     boolean withdraw(String reason) {
         synchronized (this) {
-            if (installing || ended) {
+            if (installing || reached || ended) {
                 return false;
             }
-            withdrawing = true;
+            ended = true;
         }
         withdrawn.tryEmitValue(reason);
         return true;
@@ -142,24 +197,32 @@ final class Upgrade {
     /** Tells true, and stops the stage that is under way, when its version was reached without installing it here. */
     boolean reachElsewhere() {
         synchronized (this) {
-            if (installing || ended || state != UpgradeJournal.State.ADMITTED) {
+            if (installing || reached || ended) {
                 return false;
             }
-            ended = true;
+            reached = true;
         }
         withdrawn.tryEmitValue("reached");
         return true;
     }
 
-    /** Tells false when it was withdrawn before; from now on it cannot be. */
-    synchronized boolean beginInstallation() {
-        installing = !withdrawing;
-        return installing;
+    /** It could not be confirmed that its version was reached. */
+    synchronized void unreach() {
+        reached = false;
     }
 
-    /** Errors with {@link Withdrawal} when the upgrade is withdrawn; never completes. */
-    <T> Mono<T> withdrawal() {
-        return withdrawn.asMono().flatMap(reason -> Mono.error(new Withdrawal(reason)));
+    /** Tells false when it has ended or was reached elsewhere; from now on it cannot be withdrawn. */
+    synchronized boolean beginInstallation() {
+        if (reached || ended) {
+            return false;
+        }
+        installing = true;
+        return true;
+    }
+
+    /** Emits when the upgrade is withdrawn; otherwise never ends. */
+    Mono<Withdrawal> withdrawal() {
+        return withdrawn.asMono().map(Withdrawal::new);
     }
 
     /** Ends a stage that is under way; never seen by anybody outside. */

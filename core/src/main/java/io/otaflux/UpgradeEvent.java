@@ -21,7 +21,7 @@ public sealed interface UpgradeEvent
 
     UpgradeTrigger trigger();
 
-    /** The trigger is journaled and was acknowledged: it will not be lost any more. */
+    /** The trigger is journaled and was acknowledged: it will not be lost any more. Work on it begins, or begins again. */
     record Admitted(UpgradeTrigger trigger) implements UpgradeEvent {}
 
     /**

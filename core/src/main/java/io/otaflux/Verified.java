@@ -13,11 +13,13 @@ import reactor.core.publisher.Mono;
  */
 public final class Verified implements UpgradeEvent {
 
+    private final Upgrade upgrade;
     private final UpgradeTrigger trigger;
     private final List<File> files;
     private final Assurance assurance;
 
-    Verified(UpgradeTrigger trigger, List<File> files, Assurance assurance) {
+    Verified(Upgrade upgrade, UpgradeTrigger trigger, List<File> files, Assurance assurance) {
+        this.upgrade = upgrade;
         this.trigger = trigger;
         this.files = List.copyOf(files);
         this.assurance = assurance;
@@ -41,6 +43,10 @@ public final class Verified implements UpgradeEvent {
     /** How much the verification proves: the least of all files. */
     public Assurance assurance() {
         return assurance;
+    }
+
+    Upgrade upgrade() {
+        return upgrade;
     }
 
     @Override

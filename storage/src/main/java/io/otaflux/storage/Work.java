@@ -16,12 +16,11 @@ final class Work {
 
     private Work() {}
 
-    /** Emits what {@code work} returns; completes empty where that is null. */
-    static <T> Mono<T> on(Executor executor, Callable<@Nullable T> work) {
-        return on(executor, work, unclaimed -> {});
-    }
-
-    /** @param unclaimed takes the value when the subscriber had gone by the time it was there */
+    /**
+     * Emits what {@code work} returns; completes empty where that is null.
+     *
+     * @param unclaimed takes the value when the subscriber had gone by the time it was there
+     */
     static <T> Mono<T> on(Executor executor, Callable<@Nullable T> work, Consumer<T> unclaimed) {
         return Mono.create(sink -> {
             AtomicBoolean gone = new AtomicBoolean();

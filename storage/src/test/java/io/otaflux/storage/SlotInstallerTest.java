@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
@@ -25,6 +26,8 @@ import org.junit.jupiter.api.io.TempDir;
 import reactor.test.StepVerifier;
 
 class SlotInstallerTest implements InstallerContract {
+
+    private static final Map<String, String> CONTENTS = Map.of("1.0", "one", "2.0", "two", "3.0", "three");
 
     @TempDir
     Path directory;
@@ -224,6 +227,34 @@ class SlotInstallerTest implements InstallerContract {
     }
 
     @Test
+    void everyStepIsDurableBeforeTheNextOneCountsOnIt() {
+        confirmed("1.0", "one");
+        CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
+
+        install(SlotInstaller.builder(firmware).disk(disk).build(), upgrade("2.0", "two"));
+
+        assertThat(disk.changes())
+                .containsExactly(
+                        "create .new-N",
+                        "create app.bin",
+                        "write",
+                        "sync",
+                        "sync .new-N",
+                        "rename b",
+                        "sync firmware",
+                        "delete state.tmp",
+                        "create state.tmp",
+                        "write",
+                        "sync",
+                        "rename state",
+                        "sync firmware",
+                        "delete current.tmp",
+                        "link current.tmp",
+                        "rename current",
+                        "sync firmware");
+    }
+
+    @Test
     void aCrashAtAnyPointOfAnUpgradeLeavesExactlyOneVersion() throws IOException {
         Verified two = upgrade("2.0", "two");
         int points =
@@ -252,6 +283,17 @@ class SlotInstallerTest implements InstallerContract {
         });
     }
 
+    @Test
+    void aCrashWhileANewerUpgradeReplacesAWaitingOneLeavesExactlyOneVersion() throws IOException {
+        Verified two = upgrade("2.0", "two");
+        Verified three = upgrade("3.0", "three");
+        int points = crashEverywhere(broken -> {
+            broken.install(two).onErrorComplete().block(SOON);
+            broken.install(three).onErrorComplete().block(SOON);
+        });
+        assertThat(points).as("changes of the medium that were tried").isGreaterThan(30);
+    }
+
     /** Crashes {@code work} on a directory with version 1.0 at every change of the medium, one after another. */
     private int crashEverywhere(Consumer<SlotInstaller> work) throws IOException {
         int points = 0;
@@ -263,12 +305,12 @@ class SlotInstallerTest implements InstallerContract {
             work.accept(SlotInstaller.builder(firmware).disk(disk).build());
             crashed = disk.crashed();
 
-            assertThat(running()).as("linked after a crash at change " + points).isIn("one", "two");
+            assertThat(running()).as("linked after a crash at change " + points).isIn(CONTENTS.values());
             SlotInstaller restarted = SlotInstaller.in(firmware);
-            assertThat(running()).as("linked after the restart").isIn("one", "two");
+            assertThat(running()).as("linked after the restart").isIn(CONTENTS.values());
             SlotInstaller.Boot boot = boot(restarted).orElseThrow();
             assertThat(firmware.resolve("current").toRealPath()).isEqualTo(boot.slot());
-            assertThat(boot.slot().resolve("app.bin")).hasContent(boot.version().equals("1.0") ? "one" : "two");
+            assertThat(boot.slot().resolve("app.bin")).hasContent(CONTENTS.get(boot.version()));
             try (var files = Files.list(firmware)) {
                 assertThat(files.map(file -> file.getFileName().toString()))
                         .isSubsetOf(List.of("a", "b", "current", "state", "state.tmp", "current.tmp"));
@@ -278,9 +320,9 @@ class SlotInstallerTest implements InstallerContract {
                 boot = boot(restarted).orElseThrow();
             }
             if (boot.attempt() == 0) {
-                install(restarted, upgrade("3.0", "three"));
-                assertThat(boot(restarted)).map(SlotInstaller.Boot::version).contains("3.0");
-                assertThat(running()).isEqualTo("three");
+                install(restarted, upgrade("4.0", "four"));
+                assertThat(boot(restarted)).map(SlotInstaller.Boot::version).contains("4.0");
+                assertThat(running()).isEqualTo("four");
             }
         }
         return points;

@@ -5,6 +5,7 @@ import io.otaflux.ChannelException;
 import io.otaflux.DeviceId;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.UpgradeChannel;
+import io.otaflux.callback.DeviceHandles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -40,6 +41,7 @@ public final class AliyunDevice {
     private final Settings settings;
     private final Conversation conversation;
     private final UpgradeChannel upgrades;
+    private int handle;
 
     private AliyunDevice(Settings settings) {
         this.settings = settings;
@@ -100,6 +102,17 @@ public final class AliyunDevice {
     }
 
     /**
+     * The number by which callback-style programs name this device to {@code Ota.init}; always the same one. It is
+     * forgotten when the device is closed.
+     */
+    public synchronized int getDeviceHandle() {
+        if (handle == 0) {
+            handle = DeviceHandles.register(upgrades);
+        }
+        return handle;
+    }
+
+    /**
      * Says goodbye to the platform and ends everything for good. Reports that still wait error, and triggers complete;
      * deliveries that were not acknowledged are delivered again to the device's next life.
      *
@@ -107,7 +120,11 @@ public final class AliyunDevice {
      *     by cancelling, and may be asked for again
      */
     public Mono<Void> close() {
-        return conversation.close();
+        return conversation.close().doFirst(this::forgetHandle);
+    }
+
+    private synchronized void forgetHandle() {
+        DeviceHandles.unregister(handle);
     }
 
     @Override

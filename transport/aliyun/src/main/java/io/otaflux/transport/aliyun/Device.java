@@ -117,6 +117,16 @@ public final class Device {
     }
 
     /**
+     * The number by which {@code Ota.init} knows this device.
+     *
+     * @return a positive number, or a negative one before {@link #connect}
+     */
+    public int getDeviceHandle() {
+        AliyunDevice connected = current();
+        return connected == null ? FAILED : connected.getDeviceHandle();
+    }
+
+    /**
      * Begins to close the connection, for good, and returns at once; {@link #ON_CLOSE} tells when it is done.
      *
      * @return 0, or a negative number when it was never connected

@@ -45,12 +45,14 @@ class AliyunChannelContractTest extends UpgradeChannelContract {
 
             @Override
             public void cut() {
+                platform.brokerIsAway(true);
                 broker.stop();
             }
 
             @Override
             public void restore() {
                 broker.restart();
+                platform.brokerIsAway(false);
             }
 
             @Override

@@ -6,6 +6,9 @@ import static io.otaflux.transport.aliyun.TestPlatform.SECRET;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.otaflux.callback.Ota;
+import io.otaflux.testkit.MemorySource;
+import io.otaflux.testkit.MemoryStore;
 import io.otaflux.testkit.MosquittoBroker;
 import io.otaflux.testkit.RequiresProgram;
 import java.nio.file.Path;
@@ -156,10 +159,48 @@ class DeviceTest {
     }
 
     @Test
+    void aProgramUsesTheCallbackModuleWithTheHandle() throws Exception {
+        assertThat(device.getDeviceHandle()).isNegative();
+        try (MosquittoBroker broker = MosquittoBroker.start();
+                TestPlatform platform = TestPlatform.on(broker);
+                Ota ota = ota()) {
+            register(Device.ON_CONNECT, "connect");
+            device.connect(options(broker.port()));
+            await().atMost(PATIENCE).until(() -> called.size() == 1);
+            int handle = device.getDeviceHandle();
+            assertThat(handle).isPositive().isEqualTo(device.getDeviceHandle());
+
+            assertThat(ota.init(Map.of("device_handle", handle))).isZero();
+            assertThat(ota.report(Map.of(
+                            "device_handle",
+                            handle,
+                            "product_key",
+                            DEVICE.product(),
+                            "device_name",
+                            DEVICE.name(),
+                            "module_name",
+                            "app",
+                            "version",
+                            "1.0.0")))
+                    .isZero();
+
+            await().atMost(PATIENCE).until(() -> platform.versions().contains("app=1.0.0"));
+            device.close().block(PATIENCE);
+            try (Ota late = ota()) {
+                assertThat(late.init(Map.of("device_handle", handle))).isNegative();
+            }
+        }
+    }
+
+    @Test
     void aDeviceIsConnectedOnce() {
         assertThat(device.connect(options(1))).isZero();
         assertThat(device.connect(options(1))).isNegative();
         device.close().block(PATIENCE);
+    }
+
+    private static Ota ota() {
+        return Ota.builder().source(new MemorySource()).store(new MemoryStore()).build();
     }
 
     private void register(int event, String name) {

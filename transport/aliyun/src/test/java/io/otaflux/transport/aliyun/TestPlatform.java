@@ -1,7 +1,6 @@
 package io.otaflux.transport.aliyun;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
-import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -21,6 +20,7 @@ import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
@@ -52,6 +52,7 @@ final class TestPlatform implements AutoCloseable {
     private final Topics topics = Topics.of(DEVICE);
     private volatile int answerCode = 200;
     private volatile boolean answers = true;
+    private volatile boolean away;
 
     private TestPlatform(Mqtt3AsyncClient client) {
         this.client = client;
@@ -135,15 +136,20 @@ final class TestPlatform implements AutoCloseable {
         push(message.put("id", 1695281536874L).put("message", "success").toString(), MqttQos.AT_LEAST_ONCE);
     }
 
-    void publish(String topic, String payload, MqttQos qos) {
-        var sent = client.publishWith()
+    private void publish(String topic, String payload, MqttQos qos) {
+        CompletableFuture<Mqtt3Publish> sent = client.publishWith()
                 .topic(topic)
                 .qos(qos)
                 .payload(payload.getBytes(UTF_8))
                 .send();
-        if (client.getState().isConnected()) {
+        if (!away) {
             sent.orTimeout(20, TimeUnit.SECONDS).join();
         }
+    }
+
+    /** Says that the broker is gone, so that what is pushed is not waited for and goes out when it is back. */
+    void brokerIsAway(boolean away) {
+        this.away = away;
     }
 
     void pending(UpgradeTrigger trigger) {
@@ -183,10 +189,6 @@ final class TestPlatform implements AutoCloseable {
         return heard(topics.query()).stream()
                 .map(message -> message.params().path("module").asText("default"))
                 .toList();
-    }
-
-    void awaitConnected() {
-        await().atMost(PATIENCE).until(() -> client.getState().isConnected());
     }
 
     @Override

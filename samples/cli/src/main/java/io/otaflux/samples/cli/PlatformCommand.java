@@ -1,0 +1,96 @@
+package io.otaflux.samples.cli;
+
+import io.otaflux.samples.platform.Platform;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Runs the platform until a signal ends it. */
+@Command(
+        name = "platform",
+        description = {
+            "Runs an OTA platform on the loopback address until Ctrl-C or SIGTERM: an MQTT broker, a file server and a REST"
+                    + " API (described at /api/v1/openapi.json).",
+            "When it is ready it prints one line with its ports. What the other commands need to find it is in its data"
+                    + " directory: the access token, and where the API is."
+        })
+final class PlatformCommand implements Callable<Integer> {
+
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    @Option(names = "--mqtt-port", paramLabel = "N", description = "Port for devices. Defaults to a free one.")
+    private int mqttPort;
+
+    @Option(
+            names = "--http-port",
+            paramLabel = "N",
+            description = "Port of the file server and the REST API. Defaults to a free one.")
+    private int httpPort;
+
+    @Option(
+            names = "--data",
+            paramLabel = "DIR",
+            defaultValue = PlatformApi.DEFAULT_DATA,
+            description = "Where its state is kept. Defaults to ${DEFAULT-VALUE}.")
+    @SuppressWarnings("NullAway.Init")
+    private Path data;
+
+    @Option(
+            names = "--broker",
+            paramLabel = "URL",
+            description =
+                    "Use this broker, tcp://host[:port], instead of an own one. It then is what decides who logs in.")
+    private @Nullable URI broker;
+
+    @Override
+    public Integer call() {
+        checkPort("--mqtt-port", mqttPort);
+        checkPort("--http-port", httpPort);
+        if (broker != null && mqttPort != 0) {
+            throw new ParameterException(spec.commandLine(), "--mqtt-port: is for the platform's own broker");
+        }
+        try (Foreground foreground = new Foreground()) {
+            Platform platform = start();
+            foreground.atEnd(platform::close);
+            Path address = PlatformApi.announce(data, platform.httpUri());
+            foreground.atEnd(() -> PlatformApi.withdraw(address));
+            var out = spec.commandLine().getOut();
+            out.println("platform ready: mqtt-port=" + platform.mqttPort() + " http-port=" + platform.httpPort()
+                    + " url=" + platform.httpUri() + " data="
+                    + data.toAbsolutePath().normalize());
+            out.flush();
+            foreground.untilSignal();
+        }
+        return ExitCode.OK;
+    }
+
+    private Platform start() {
+        Platform.Builder builder =
+                Platform.builder().dataDirectory(data).mqttPort(mqttPort).httpPort(httpPort);
+        try {
+            if (broker != null) {
+                builder.broker(broker);
+            }
+            return builder.start();
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), Line.of(e), e);
+        } catch (IOException | RuntimeException e) {
+            throw new CommandFailedException(ExitCode.FAILED, "the platform does not start: " + Line.of(e), e);
+        }
+    }
+
+    private void checkPort(String option, int port) {
+        if (port < 0 || port > 65_535) {
+            throw new ParameterException(spec.commandLine(), option + ": " + port + " (expected: 0 to 65535)");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+/** The {@code otaflux} command. */
+@NullMarked
+package io.otaflux.samples.cli;
+
+import org.jspecify.annotations.NullMarked;

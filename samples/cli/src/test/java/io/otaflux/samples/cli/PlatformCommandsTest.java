@@ -1,0 +1,269 @@
+package io.otaflux.samples.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands of the platform and of devices as they are used together, the long-running ones in their own processes. */
+class PlatformCommandsTest {
+
+    private static final Pattern READY =
+            Pattern.compile("platform ready: mqtt-port=(\\d+) http-port=(\\d+) url=(\\S+) data=(\\S+)");
+    private static final byte[] CONTENT = DownloadCommandTest.content(2_000_000);
+
+    @TempDir
+    private Path directory;
+
+    private Path data;
+    private Cli.Child platform;
+    private Matcher ready;
+
+    @BeforeEach
+    void startPlatform() {
+        data = directory.resolve("data");
+        platform = Cli.start("platform", "--data", data);
+        await().atMost(Duration.ofSeconds(60)).until(() -> !platform.out().isEmpty() || !platform.isAlive());
+        assertThat(platform.isAlive()).isTrue();
+        ready = READY.matcher(platform.out().get(0));
+        assertThat(ready.matches()).as(platform.out().get(0)).isTrue();
+    }
+
+    @AfterEach
+    void stopPlatform() {
+        platform.close();
+    }
+
+    @Test
+    void aModuleFileIsUpgradedFromTheCommandLineAlone() throws IOException {
+        Path secret = addDevice("edge-1");
+        Path app = Files.writeString(directory.resolve("app.bin"), "old");
+        try (Cli.Child device = startDevice("edge-1", secret, "app=1.0.0", "app=" + app, "--json", "--once")) {
+            String id = addPackage("app", "2.0.0");
+            awaitDevice("edge-1");
+            String job = only(api("job", "create", "--package", id, "--device", "edge-1"));
+
+            Cli.Outcome watched = api("job", "watch", job);
+            Cli.Outcome ended = device.await();
+
+            assertThat(watched.exitCode()).as("%s", watched).isZero();
+            assertThat(watched.out()).last().asString().isEqualTo("COMPLETED\tSUCCEEDED=1");
+            assertThat(ended.exitCode()).as("%s", ended).isZero();
+            for (String line : ended.out()) {
+                assertThat(new ObjectMapper().readTree(line).path("device").asText())
+                        .isEqualTo("k1/edge-1");
+            }
+            assertThat(ended.out()).last().asString().contains("\"succeeded\"");
+            assertThat(ended.all()).doesNotContain(Files.readString(secret).strip());
+            assertThat(app).hasBinaryContent(CONTENT);
+            assertThat(only(api("job", "list"))).contains(job, "COMPLETED", "SUCCEEDED=1");
+            assertThat(only(api("package", "list"))).contains(id, "app", "2.0.0", "2000000");
+        }
+    }
+
+    @Test
+    void theFirmwareIsUpgradedWithARestart() throws IOException {
+        Path secret = addDevice("edge-2");
+        Path slots = directory.resolve("slots");
+        try (Cli.Child device = startDevice("edge-2", secret, "default=1.0.0", "default=" + slots, "--once")) {
+            String id = addPackage("default", "2.0.0");
+            awaitDevice("edge-2");
+            String job = only(api("job", "create", "--package", id));
+
+            assertThat(api("job", "watch", job).exitCode()).isZero();
+            Cli.Outcome ended = device.await();
+            assertThat(ended.exitCode()).as("%s", ended).isZero();
+            assertThat(ended.out()).contains("booted 2.0.0 from slot a, attempt 1", "default 2.0.0: succeeded");
+        }
+    }
+
+    @Test
+    void aDeviceThatIsStartedAgainReportsWhatItWasUpgradedTo() throws IOException {
+        Path secret = addDevice("edge-3");
+        Path app = directory.resolve("app.bin");
+        try (Cli.Child device = startDevice("edge-3", secret, "app=1.0.0", "app=" + app, "--once")) {
+            String id = addPackage("app", "2.0.0");
+            awaitDevice("edge-3");
+            api("job", "create", "--package", id);
+            assertThat(device.await().exitCode()).isZero();
+        }
+        try (Cli.Child again = startDevice("edge-3", secret, "app=1.0.0", "app=" + app)) {
+            await().atMost(Duration.ofSeconds(30)).until(() -> again.out().contains("reported app 2.0.0"));
+            again.terminate();
+            assertThat(again.await().exitCode()).isEqualTo(143);
+        }
+    }
+
+    @Test
+    void anUpgradeThatFailsIs1AndThePlatformHearsOfIt() throws IOException {
+        Path secret = addDevice("edge-4");
+        Path notAFile = Files.createDirectory(directory.resolve("app.bin"));
+        try (Cli.Child device = startDevice("edge-4", secret, "app=1.0.0", "app=" + notAFile, "--once")) {
+            String id = addPackage("app", "2.0.0");
+            awaitDevice("edge-4");
+            String job = only(api("job", "create", "--package", id));
+
+            Cli.Outcome watched = api("job", "watch", job, "--json");
+            Cli.Outcome ended = device.await();
+
+            assertThat(ended.exitCode()).as("%s", ended).isEqualTo(1);
+            assertThat(ended.out()).last().asString().contains("FAILED in INSTALL");
+            assertThat(watched.exitCode()).as("%s", watched).isEqualTo(1);
+            assertThat(watched.out()).last().asString().contains("\"FAILED\":1");
+        }
+    }
+
+    @Test
+    void aDeviceWithTheWrongSecretIsToldSoInOneLine() throws IOException {
+        addDevice("edge-5");
+        Path wrong = Files.writeString(directory.resolve("wrong"), "canary-secret");
+        try (Cli.Child device = startDevice("edge-5", wrong, "app=1.0.0", "app=" + directory.resolve("app.bin"))) {
+            Cli.Outcome outcome = device.await();
+
+            assertThat(outcome.exitCode()).as("%s", outcome).isEqualTo(1);
+            assertThat(outcome.err()).hasSize(1);
+            assertThat(outcome.all()).doesNotContain("canary-secret");
+        }
+    }
+
+    @Test
+    void whatThePlatformRefusesIsToldInOneLine() throws IOException {
+        addDevice("edge-6");
+        for (Cli.Outcome refused : List.of(
+                api("device", "add", "--product-key", "k1", "--device-name", "edge-6"),
+                api("job", "create", "--package", "none"),
+                api("job", "watch", "none"),
+                Cli.run("job", "list", "--data", data, "--token", "wrong"))) {
+            assertThat(refused.exitCode()).as("%s", refused).isEqualTo(1);
+            assertThat(refused.out()).isEmpty();
+            assertThat(refused.err()).hasSize(1);
+            assertThat(refused.err().get(0)).contains("the platform refuses");
+        }
+    }
+
+    @Test
+    void theTokenMayComeFromAFile() {
+        Cli.Outcome outcome = Cli.run(
+                "job", "list", "--url", ready.group(3), "--token-file", data.resolve("token"), "--data", "/none");
+
+        assertThat(outcome.exitCode()).as("%s", outcome).isZero();
+    }
+
+    @Test
+    void aSecretGoesToItsOwnerAlone() throws IOException {
+        Path secret = addDevice("edge-7");
+
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(secret)))
+                .isEqualTo("rw-------");
+        assertThat(only(api("device", "add", "--product-key", "k1", "--device-name", "edge-8")))
+                .matches("[A-Za-z0-9]{16,}");
+    }
+
+    @Test
+    void thePlatformEndsInGoodOrderAndIsMissed() {
+        platform.terminate();
+        Cli.Outcome ended = platform.await();
+        Cli.Outcome missed = Cli.run("job", "list", "--url", ready.group(3), "--token-file", data.resolve("token"));
+
+        assertThat(ended.exitCode()).isEqualTo(143);
+        assertThat(ended.out()).hasSize(1);
+        assertThat(ended.err()).isEmpty();
+        assertThat(data.resolve("url")).doesNotExist();
+        assertThat(missed.exitCode()).isEqualTo(1);
+        assertThat(missed.err()).hasSize(1).first().asString().contains("cannot be reached");
+    }
+
+    @Test
+    void aPortThatIsTakenIsToldInOneLine() throws IOException {
+        try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+                Cli.Child second = Cli.start(
+                        "platform", "--data", directory.resolve("other"), "--http-port", taken.getLocalPort())) {
+            Cli.Outcome outcome = second.await();
+
+            assertThat(outcome.exitCode()).as("%s", outcome).isEqualTo(1);
+            assertThat(outcome.out()).isEmpty();
+            assertThat(outcome.err()).hasSize(1).first().asString().contains("does not start");
+        }
+    }
+
+    private Path addDevice(String name) {
+        Path file = directory.resolve(name + ".secret");
+        Cli.Outcome outcome = api("device", "add", "--product-key", "k1", "--device-name", name, "--secret-file", file);
+        assertThat(outcome.exitCode()).as("%s", outcome).isZero();
+        return file;
+    }
+
+    private String addPackage(String module, String version) throws IOException {
+        Path file = Files.write(directory.resolve("package.bin"), CONTENT);
+        return only(api("package", "add", file, "--product-key", "k1", "--module", module, "--version", version));
+    }
+
+    private Cli.Child startDevice(String name, Path secret, String module, String install, String... more) {
+        List<Object> arguments = new ArrayList<>(List.of(
+                "device",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                ready.group(1),
+                "--product-key",
+                "k1",
+                "--device-name",
+                name,
+                "--device-secret-file",
+                secret,
+                "--store",
+                directory.resolve(name + ".store"),
+                "--module",
+                module,
+                "--install",
+                install));
+        arguments.addAll(List.of(more));
+        return Cli.start(arguments.toArray());
+    }
+
+    /** A job is for devices that have reported a version of its module; until one has, none is created. */
+    private void awaitDevice(String name) {
+        await().atMost(Duration.ofSeconds(30)).until(() -> reported(name));
+    }
+
+    private boolean reported(String name) throws IOException, InterruptedException {
+        var request = HttpRequest.newBuilder(URI.create(ready.group(3) + "/api/v1/products/k1/devices/" + name))
+                .header(
+                        "Authorization",
+                        "Bearer " + Files.readString(data.resolve("token")).strip())
+                .build();
+        var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+        return !new ObjectMapper().readTree(answer.body()).path("versions").isEmpty();
+    }
+
+    private Cli.Outcome api(Object... arguments) {
+        List<Object> all = new ArrayList<>(List.of(arguments));
+        all.addAll(List.of("--data", data));
+        return Cli.run(all.toArray());
+    }
+
+    private static String only(Cli.Outcome outcome) {
+        assertThat(outcome.exitCode()).as("%s", outcome).isZero();
+        assertThat(outcome.out()).hasSize(1);
+        return outcome.out().get(0);
+    }
+}

@@ -1,0 +1,102 @@
+package io.otaflux.samples.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class UsageTest {
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "demo",
+                "platform",
+                "device",
+                "device add",
+                "download",
+                "package",
+                "package add",
+                "package list",
+                "job",
+                "job create",
+                "job list",
+                "job watch"
+            })
+    void everyCommandExplainsItself(String command) {
+        Cli.Outcome outcome = Cli.run((Object[]) (command + " --help").strip().split(" "));
+
+        assertThat(outcome.exitCode()).isZero();
+        assertThat(outcome.out().get(0)).startsWith("Usage: otaflux").contains(command);
+        assertThat(outcome.err()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "dance",
+                "demo --loud",
+                "demo --size many",
+                "demo --size 0",
+                "demo --module web",
+                "platform --mqtt-port 70000",
+                "platform --http-port none",
+                "platform --broker http://127.0.0.1",
+                "device",
+                "device --host h",
+                "device --host h --port 1 --product-key k --device-name d --device-secret-file /none --store s --module a=1",
+                "device add",
+                "download",
+                "download https://127.0.0.1/f",
+                "download -o f",
+                "download https://127.0.0.1/f -o f --sha256 12",
+                "download https://127.0.0.1/f -o f --md5 zz",
+                "download https://127.0.0.1/f -o f --md5 a --sha256 b",
+                "download https://127.0.0.1/f -o f --size -1",
+                "download https://127.0.0.1/f -o f --retries -1",
+                "download https://127.0.0.1/f -o f --ca /none",
+                "download ftp://127.0.0.1/f -o f",
+                "download f -o f",
+                "package",
+                "package add",
+                "package add /none --product-key k --version 1",
+                "package list --data /none",
+                "job",
+                "job create",
+                "job watch",
+                "job list --url x:y --token t"
+            })
+    void whatMakesNoSenseIs2InOneLine(String command) {
+        Cli.Outcome outcome = Cli.run((Object[]) (command.isEmpty() ? new String[0] : command.split(" ")));
+
+        assertThat(outcome.exitCode()).as("%s", outcome).isEqualTo(2);
+        assertThat(outcome.out()).isEmpty();
+        assertThat(outcome.err()).hasSize(1);
+        assertThat(outcome.err().get(0)).startsWith("otaflux").contains("--help)");
+    }
+
+    @Test
+    void whatIsTypedInTheWrongPlaceIsNotRepeatedWithItsQuery() {
+        Cli.Outcome outcome = Cli.run(
+                "download", "https://127.0.0.1/a?k=canary", "https://user:canary@127.0.0.1/b?k=canary", "-o", "f");
+
+        assertThat(outcome.exitCode()).isEqualTo(2);
+        assertThat(outcome.all()).doesNotContain("canary");
+    }
+
+    @Test
+    void aUrlThatIsNoneIsNotRepeated() {
+        Cli.Outcome outcome = Cli.run("download", "https://127.0.0.1/a b?k=canary", "-o", "f");
+
+        assertThat(outcome.exitCode()).isEqualTo(2);
+        assertThat(outcome.all()).doesNotContain("canary");
+    }
+
+    @Test
+    void theVersionIsTold() {
+        assertThat(Cli.run("--version").out()).hasSize(1).first().asString().startsWith("otaflux ");
+    }
+}
