@@ -131,11 +131,14 @@ final class Conversation {
         });
     }
 
-    /** The pending upgrade, or empty where nothing is pending or nobody answers. */
+    /**
+     * The pending upgrade, or empty where nothing is pending or nobody answers. It waits for a connection as long as it
+     * takes, and asks again on the next one when it is lost: for want of an answer an upgrade fails.
+     */
     Mono<UpgradeTrigger> pending(String module) {
         return connected()
-                .then(ask(module))
-                .timeout(settings.timeout(), Mono.empty())
+                .then(ask(module).timeout(settings.timeout(), Mono.empty()))
+                .retryWhen(Retry.indefinitely().filter(Unasked.class::isInstance))
                 .flatMap(answer -> {
                     answer.message.acknowledge();
                     return answer.push instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty();
@@ -252,6 +255,7 @@ final class Conversation {
         connection = null;
         sending = false;
         outbox.disconnected();
+        List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
         emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
     }
@@ -332,15 +336,31 @@ final class Conversation {
     private Mono<Answer> ask(String module) {
         return Mono.create(sink -> lane.schedule(() -> {
             MqttConnection present = connection;
-            if (present == null || lane.now(TimeUnit.MILLISECONDS) < askAgainAt) {
+            if (present == null) {
+                sink.error(new Unasked());
+                return;
+            }
+            if (lane.now(TimeUnit.MILLISECONDS) < askAgainAt) {
                 sink.success();
                 return;
             }
             String id = nextId();
             queries.put(id, new Query(module, sink));
             sink.onDispose(() -> lane.schedule(() -> queries.remove(id)));
-            present.publish(topics.query(), Messages.query(id, module)).subscribe(never -> {}, lost -> sink.success());
+            // One that cannot be sent ends with the connection, or when the time for an answer is over.
+            present.publish(topics.query(), Messages.query(id, module))
+                    .subscribe(
+                            never -> {},
+                            unsent -> log.debug("{} {}: could not ask", settings.device(), module, unsent));
         }));
+    }
+
+    /** The connection was lost before there was an answer. */
+    private static final class Unasked extends RuntimeException {
+
+        Unasked() {
+            super("connection lost", null, false, false);
+        }
     }
 
     /** Ids are decimal numbers of 32 bits, unique for the device as far as anybody remembers. */

@@ -342,6 +342,39 @@ class AliyunDeviceTest {
     }
 
     @Test
+    void refreshWaitsForAConnectionLongerThanForAnAnswer() {
+        UpgradeTrigger fresh = trigger("app", "2.0.0");
+        platform.pending(fresh);
+        AliyunDevice device = keep(TestPlatform.device(broker.port()).timeout(Duration.ofMillis(500)));
+        List<DeviceEvent> events = events(device);
+        device.connect().block(PATIENCE);
+        broker.kill();
+        await().atMost(PATIENCE).until(() -> events.stream().anyMatch(DeviceEvent.Disconnected.class::isInstance));
+
+        var answer = device.upgrades().refresh(fresh).toFuture();
+        await().pollDelay(Duration.ofSeconds(1)).atMost(PATIENCE).until(() -> !answer.isDone());
+        broker.restart();
+
+        assertThat(answer).succeedsWithin(PATIENCE).isEqualTo(fresh);
+    }
+
+    @Test
+    void aQuestionThatWasLostWithItsConnectionIsAskedAgain() {
+        UpgradeTrigger fresh = trigger("app", "2.0.0");
+        platform.answerNothing();
+        AliyunDevice device = keep(TestPlatform.device(broker.port()).timeout(PATIENCE));
+        device.connect().block(PATIENCE);
+        var answer = device.upgrades().refresh(fresh).toFuture();
+        await().atMost(PATIENCE).until(() -> !platform.questions().isEmpty());
+
+        platform.answerAgain();
+        platform.pending(fresh);
+        broker.restart();
+
+        assertThat(answer).succeedsWithin(PATIENCE).isEqualTo(fresh);
+    }
+
+    @Test
     void afterTooManyQuestionsNothingIsAskedForAWhile() {
         platform.answerWith(429);
         AliyunDevice device = device();

@@ -164,6 +164,10 @@ final class TestPlatform implements AutoCloseable {
         answers = false;
     }
 
+    void answerAgain() {
+        answers = true;
+    }
+
     List<Heard> heard() {
         return heard;
     }
