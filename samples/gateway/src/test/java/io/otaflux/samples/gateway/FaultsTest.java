@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.otaflux.Installed;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.UpgradeEvent;
+import io.otaflux.Verified;
 import io.otaflux.transport.aliyun.DeviceEvent;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -215,8 +217,7 @@ class FaultsTest {
 
     private static void assertNothingInstalled(Gateway gateway) {
         assertThat(gateway.appFile()).doesNotExist();
-        assertThat(gateway.events())
-                .noneMatch(event -> event instanceof io.otaflux.Verified || event instanceof io.otaflux.Installed);
+        assertThat(gateway.events()).noneMatch(event -> event instanceof Verified || event instanceof Installed);
     }
 
     private static void awaitStep(Site site, String step) {

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.otaflux.Downloaded;
 import io.otaflux.Installed;
 import io.otaflux.Installer;
+import io.otaflux.OtaException.Reason;
 import io.otaflux.UpgradeEvent;
 import io.otaflux.Verified;
 import io.otaflux.storage.SlotInstaller;
@@ -115,7 +116,7 @@ class UpgradeTest {
                     SlotInstaller.FACTORY,
                     builder -> builder.installer("default", last))) {
                 UpgradeEvent.Failed failed = gateway.awaitEvent(UpgradeEvent.Failed.class, "2.0.0");
-                assertThat(failed.cause().reason()).isEqualTo(io.otaflux.OtaException.Reason.ROLLED_BACK);
+                assertThat(failed.cause().reason()).isEqualTo(Reason.ROLLED_BACK);
                 await().atMost(Gateway.PATIENCE)
                         .untilAsserted(() -> assertThat(site.cloud().steps()).endsWith("default=-4"));
             }
