@@ -164,10 +164,10 @@ public final class OtaClient {
                     null);
             UpgradeKey belied = lanes.reported(device, module, version);
             Mono<Void> forget = belied == null ? Mono.empty() : journal.remove(belied);
-            return forget.then(channel.report(device, module, version))
-                    .then(fail(awaiting, rolledBack))
+            // The failure first: a platform that hears a version may send again what it takes for unfinished.
+            return forget.then(fail(awaiting, rolledBack))
                     .doOnNext(asides::emit)
-                    .then();
+                    .then(channel.report(device, module, version));
         }));
     }
 

@@ -875,6 +875,26 @@ class OtaClientTest {
     }
 
     @Test
+    void aRollBackIsSettledBeforeThePlatformHearsOfTheOldVersion() {
+        Installer firmware = new RestartingInstaller(new AtomicInteger(), false);
+        run(client(builder -> builder.installer("default", firmware)));
+        channel.push(served("default", "2", bytes(10)));
+        running.get(0).dispose();
+        channel.cut();
+
+        OtaClient restarted = client(builder -> builder.store(store.reopen()).installer("default", firmware));
+        running.add(restarted.report("default", "1").subscribe());
+
+        assertThat(channel.versions()).isEmpty();
+        assertThat(store.journaled())
+                .extracting(UpgradeJournal.Entry::state)
+                .containsExactly(UpgradeJournal.State.FAILED);
+        channel.restore();
+        assertThat(channel.versions()).containsExactly("default=1");
+        assertThat(channel.events(UpgradeEvent.Failed.class)).hasSize(1);
+    }
+
+    @Test
     void anAgentThatRestartsBeforeTheDeviceDoesIsNotARollBack() {
         Installer firmware = new RestartingInstaller(new AtomicInteger(), true);
         run(client(builder -> builder.installer("default", firmware)));
