@@ -176,6 +176,10 @@ final class Cloud implements AutoCloseable {
     private void hear(Mqtt3Publish publish) {
         Heard message = new Heard(publish.getTopic().toString(), new String(publish.getPayloadAsBytes(), UTF_8));
         heard.add(message);
+        if (message.params().path("step").asInt() < 0) {
+            // What failed is over until it is pushed again.
+            pending.remove(message.module());
+        }
         if (message.topic.equals(QUERY)) {
             ObjectNode answer = JSON.createObjectNode()
                     .put("id", parse(message.payload).path("id").asText())

@@ -117,8 +117,13 @@ class UpgradeTest {
                     builder -> builder.installer("default", last))) {
                 UpgradeEvent.Failed failed = gateway.awaitEvent(UpgradeEvent.Failed.class, "2.0.0");
                 assertThat(failed.cause().reason()).isEqualTo(Reason.ROLLED_BACK);
-                await().atMost(Gateway.PATIENCE)
-                        .untilAsserted(() -> assertThat(site.cloud().steps()).endsWith("default=-4"));
+                await("the version after the failure")
+                        .atMost(Gateway.PATIENCE)
+                        .until(() -> site.cloud().versions().size() == 2);
+                assertThat(site.cloud().steps()).endsWith("default=-4");
+                assertThat(gateway.events(UpgradeEvent.Admitted.class))
+                        .as("what was rolled back is not taken on again")
+                        .isEmpty();
             }
         }
     }
