@@ -6,12 +6,12 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
-import io.netty.util.ReferenceCountUtil;
 import io.otaflux.testkit.BufferLedger;
 import io.otaflux.transport.http.ScriptedServer.Answer;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
@@ -21,7 +21,6 @@ import org.reactivestreams.Subscription;
 import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
-import reactor.core.scheduler.Scheduler;
 import reactor.test.StepVerifier;
 
 class HttpCancellationTest {
@@ -36,7 +35,6 @@ class HttpCancellationTest {
         Random random = new Random(seed);
         BufferLedger ledger = new BufferLedger();
         ExecutorService worker = Executors.newSingleThreadExecutor();
-        Scheduler writer = new PatientScheduler(worker::execute);
         byte[] chunk = new byte[10_000];
         Answer answer = peer -> {
             peer.send(("HTTP/1.1 200 OK\r\nContent-Length: " + SIZE + "\r\n\r\n").getBytes(ISO_8859_1));
@@ -56,21 +54,20 @@ class HttpCancellationTest {
         AtomicLong finished = new AtomicLong();
 
         try (ScriptedServer server = new ScriptedServer(script)) {
+            // By time, and by buffers taken: on a busy machine the one misses what the other hits.
             Flux.range(0, CANCELS)
-                    .map(i -> random.nextInt(60_000))
                     .flatMap(
-                            micros -> source.read(
-                                            whole(server.uri("/a"), SIZE),
-                                            content -> content.bytes()
-                                                    .publishOn(writer, 4)
-                                                    .doOnDiscard(ByteBuf.class, ReferenceCountUtil::release)
-                                                    .doOnNext(buffer -> {
-                                                        received.addAndGet(buffer.readableBytes());
-                                                        buffer.release();
-                                                    })
-                                                    .then(Mono.fromRunnable(finished::incrementAndGet)))
-                                    .takeUntilOther(Mono.delay(Duration.ofNanos(micros * 1_000L)))
-                                    .then(),
+                            i -> {
+                                int buffers = i % 2 == 0 ? 1 + random.nextInt(80) : Integer.MAX_VALUE;
+                                Duration after =
+                                        Duration.ofNanos(1_000L * random.nextInt(i % 2 == 0 ? 5_000_000 : 60_000));
+                                return source.read(
+                                                whole(server.uri("/a"), SIZE),
+                                                content -> taken(content.bytes(), worker, buffers, received)
+                                                        .then(Mono.fromRunnable(finished::incrementAndGet)))
+                                        .takeUntilOther(Mono.delay(after))
+                                        .then();
+                            },
                             8)
                     .as(StepVerifier::create)
                     .expectComplete()
@@ -78,17 +75,58 @@ class HttpCancellationTest {
 
             Awaitility.await().atMost(PATIENCE).untilAsserted(ledger::assertNoLeaks);
             Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() <= 8);
-            System.err.println(finished + " of " + CANCELS + " finished, " + received + " bytes, " + ledger.handedOut()
-                    + " buffers");
+            System.err.println(finished + " of " + CANCELS + " were not cut off by time, " + received + " bytes, "
+                    + ledger.handedOut() + " buffers");
             assertThat(Asking.ask(source, whole(server.uri("/a"), SIZE)).bytes())
                     .hasSize(SIZE);
             assertThat(received.get()).isPositive();
-            assertThat(finished.get()).isLessThan(CANCELS);
         } finally {
             source.close().block(PATIENCE);
             worker.shutdown();
         }
         ledger.assertNoLeaks();
+    }
+
+    /**
+     * Takes {@code bytes} as a store does: each arrival schedules the task that releases it. Emits, and cancels, after so
+     * many buffers; completes with the bytes otherwise.
+     */
+    private static Flux<Integer> taken(Flux<ByteBuf> bytes, Executor worker, int buffers, AtomicLong received) {
+        return Flux.<Integer>create(sink -> {
+                    BaseSubscriber<ByteBuf> taking = new BaseSubscriber<>() {
+                        private int taken;
+
+                        @Override
+                        protected void hookOnSubscribe(Subscription subscription) {
+                            request(4);
+                        }
+
+                        @Override
+                        protected void hookOnNext(ByteBuf buffer) {
+                            worker.execute(() -> {
+                                received.addAndGet(buffer.readableBytes());
+                                buffer.release();
+                                if (++taken == buffers) {
+                                    sink.next(taken);
+                                }
+                                request(1);
+                            });
+                        }
+
+                        @Override
+                        protected void hookOnError(Throwable error) {
+                            sink.error(error);
+                        }
+
+                        @Override
+                        protected void hookOnComplete() {
+                            worker.execute(sink::complete);
+                        }
+                    };
+                    sink.onDispose(taking);
+                    bytes.subscribe(taking);
+                })
+                .take(1);
     }
 
     @Test
