@@ -18,6 +18,9 @@ public record Backoff(Duration first, Duration max, int attempts) {
     /** Up to 1 second at first, up to 2 minutes later, 10 tries without progress. */
     public static final Backoff DEFAULT = new Backoff(Duration.ofSeconds(1), Duration.ofMinutes(2), 10);
 
+    /** Longer ones are as good as this one, which can still be counted in nanoseconds. */
+    private static final Duration LONGEST = Duration.ofDays(36_500);
+
     /** @throws IllegalArgumentException when a duration is not positive, {@code first > max}, or {@code attempts < 0} */
     public Backoff {
         if (first.isNegative() || first.isZero() || first.compareTo(max) > 0) {
@@ -39,8 +42,13 @@ public record Backoff(Duration first, Duration max, int attempts) {
      * @return a duration in {@code [0, min(max, first * 2^(retry - 1))]}
      */
     public Duration delay(int retry) {
-        long bound = Math.min(max.toMillis(), first.toMillis() << Math.min(30, Math.max(0, retry - 1)));
-        return Duration.ofMillis(ThreadLocalRandom.current().nextLong(Math.max(1, bound) + 1));
+        double doubled = nanos(first) * Math.pow(2, Math.max(0, retry - 1));
+        long bound = (long) Math.min(nanos(max), doubled);
+        return Duration.ofNanos(ThreadLocalRandom.current().nextLong(bound + 1));
+    }
+
+    private static long nanos(Duration duration) {
+        return duration.compareTo(LONGEST) < 0 ? duration.toNanos() : LONGEST.toNanos();
     }
 
     /** The wait before try number {@code retry}: random, but not shorter than the source asked for, up to {@code max}. */

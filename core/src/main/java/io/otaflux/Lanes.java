@@ -102,6 +102,11 @@ final class Lanes {
         return running;
     }
 
+    /** All that are under way or wait. */
+    synchronized List<Upgrade> open() {
+        return lanes.values().stream().flatMap(lane -> open(lane).stream()).toList();
+    }
+
     synchronized boolean hasTurn(Upgrade upgrade) {
         return running(upgrade.trigger().device(), upgrade.trigger().module()).orElse(null) == upgrade;
     }

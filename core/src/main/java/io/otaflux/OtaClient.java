@@ -11,6 +11,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
@@ -88,7 +89,8 @@ public final class OtaClient {
     /** The ends that the platform has yet to hear of. Whoever removes one may change the journal's entry. */
     private final Map<UpgradeKey, UpgradeEvent> owed = new HashMap<>();
 
-    private volatile @Nullable FluxSink<Upgrade> ready;
+    private final AtomicReference<@Nullable FluxSink<Upgrade>> ready = new AtomicReference<>();
+    private volatile Listening listening = Listening.none();
 
     private OtaClient(Builder builder, ArtifactSource source, ArtifactStore store) {
         this.channel = builder.channel;
@@ -209,26 +211,77 @@ public final class OtaClient {
             if (!subscribed.compareAndSet(false, true)) {
                 return Flux.error(new IllegalStateException("triggers() or upgrades() is already subscribed to"));
             }
-            Flux<Upgrade> turns = Flux.create(sink -> ready = sink);
-            Flux<Upgrade> intake = recovery.thenMany(Flux.defer(() -> {
+            Listening before = listening;
+            Listening now = new Listening();
+            listening = now;
+            Flux<Upgrade> turns = Flux.create(sink -> {
+                ready.set(sink);
+                sink.onDispose(() -> stop(sink));
+            });
+            Flux<Upgrade> intake = before.end()
+                    .then(recovery)
+                    .thenMany(Flux.defer(() -> {
                         lanes.running().forEach(this::start);
-                        return channel.triggers();
+                        return now.to(channel);
                     }))
                     .flatMap(delivery -> admit(delivery).then(Mono.<Upgrade>empty()), INTAKE);
             return turns.mergeWith(intake)
                     // Withdrawn while it waited for demand.
                     .filter(upgrade -> !upgrade.hasEnded())
-                    .doFinally(end -> stop());
+                    .doFinally(end -> {
+                        now.stop(before);
+                        // The channel emits them again to the next subscriber.
+                        lanes.open().forEach(Upgrade::returnDeliveries);
+                        subscribed.set(false);
+                    });
         });
     }
 
-    private void stop() {
-        FluxSink<Upgrade> sink = ready;
-        ready = null;
-        if (sink != null) {
-            lanes.running().forEach(upgrade -> upgrade.pause(sink));
+    private void stop(FluxSink<Upgrade> sink) {
+        ready.compareAndSet(sink, null);
+        lanes.running().forEach(upgrade -> upgrade.pause(sink));
+    }
+
+    /**
+     * One subscription to the channel. A cancellation may find it on another thread that is just about to subscribe; the
+     * next subscription must not begin before this one has ended there.
+     */
+    private static final class Listening {
+
+        private final Sinks.Empty<Void> end = Sinks.empty();
+        private boolean begun;
+        private boolean stopped;
+
+        /** One that has ended. */
+        static Listening none() {
+            Listening none = new Listening();
+            none.end.tryEmitEmpty();
+            return none;
         }
-        subscribed.set(false);
+
+        Flux<UpgradeChannel.Delivery> to(UpgradeChannel channel) {
+            synchronized (this) {
+                if (stopped) {
+                    return Flux.never();
+                }
+                begun = true;
+            }
+            return channel.triggers().doFinally(signal -> end.tryEmitEmpty());
+        }
+
+        void stop(Listening before) {
+            synchronized (this) {
+                stopped = true;
+                if (begun) {
+                    return;
+                }
+            }
+            before.end().subscribe(nothing -> {}, e -> {}, end::tryEmitEmpty);
+        }
+
+        Mono<Void> end() {
+            return end.asMono();
+        }
     }
 
     /**
@@ -453,7 +506,7 @@ public final class OtaClient {
 
     /** Emits the upgrade if it is its turn, it is safe in the journal, and nobody works on it. */
     private void start(Upgrade upgrade) {
-        FluxSink<Upgrade> sink = ready;
+        FluxSink<Upgrade> sink = ready.get();
         if (sink == null || !upgrade.isJournaled() || !lanes.hasTurn(upgrade)) {
             return;
         }
@@ -464,7 +517,7 @@ public final class OtaClient {
             }
         } else if (upgrade.state() == State.ADMITTED && upgrade.start(sink)) {
             sink.next(upgrade);
-            if (ready != sink) {
+            if (ready.get() != sink) {
                 // Nobody was there to take it any more; the next subscriber is told, or was not because of this.
                 upgrade.pause(sink);
                 start(upgrade);

@@ -2,6 +2,7 @@ package io.otaflux;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
@@ -15,6 +16,10 @@ import reactor.core.publisher.MonoSink;
 final class Permits {
 
     private final Deque<Waiter> waiting = new ArrayDeque<>();
+
+    /** How many permits this thread has yet to hand on. Work that ends at once would otherwise go one stack deeper each. */
+    private final ThreadLocal<@Nullable Integer> handing = new ThreadLocal<>();
+
     private int free;
 
     Permits(int permits) {
@@ -61,9 +66,22 @@ final class Permits {
     }
 
     private void released() {
-        Waiter next = next();
-        if (next != null) {
-            next.sink.success(next.permit);
+        Integer more = handing.get();
+        if (more != null) {
+            // This thread is in the loop below: the work that it began has ended already.
+            handing.set(more + 1);
+            return;
+        }
+        try {
+            for (int left = 1; left > 0; left = Objects.requireNonNull(handing.get())) {
+                handing.set(left - 1);
+                Waiter next = next();
+                if (next != null) {
+                    next.sink.success(next.permit);
+                }
+            }
+        } finally {
+            handing.remove();
         }
     }
 

@@ -34,6 +34,15 @@ final class Transfers {
 
     private static final Consumer<Object> RELEASE = ReferenceCountUtil::release;
 
+    /** A file that was found when nobody waited for it any more must not stay referenced. */
+    private static final Consumer<Object> LET_GO = late -> {
+        if (late instanceof ArtifactStore.Stored stored) {
+            stored.release();
+        } else if (late instanceof Step.Arrived arrived) {
+            arrived.stored().release();
+        }
+    };
+
     private final ArtifactSource source;
     private final ArtifactStore store;
     private final Backoff backoff;
@@ -83,7 +92,9 @@ final class Transfers {
         return store.find(artifact.digests())
                 .<Step>map(Step.Arrived::new)
                 .flux()
-                .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)));
+                .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)))
+                .doOnDiscard(Object.class, LET_GO)
+                .contextWrite(context -> context.put(DROPPED, LET_GO));
     }
 
     private Flux<Step> join(Artifact artifact, boolean located, Mono<Artifact> relocation) {
@@ -94,19 +105,37 @@ final class Transfers {
                         ? store.find(List.of(committed.digest()))
                                 .<Step>map(Step.Arrived::new)
                                 .flux()
-                                // Evicted between the commit and here: there was no room to keep it.
-                                .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)))
+                                .switchIfEmpty(Flux.defer(() -> evicted(artifact, committed.digest())
+                                        .switchIfEmpty(join(artifact, located, relocation))))
                         : Flux.just(step))
                 .onErrorResume(
-                        SourceException.class,
-                        // The location that failed was somebody else's; ours may be good.
-                        e -> shared == mine ? Flux.error(e) : Flux.defer(() -> join(artifact, located, relocation)));
+                        // What failed was somebody else's location or length; ours may be good.
+                        e -> shared != mine && (e instanceof SourceException || e instanceof LengthMismatchException),
+                        e -> Flux.defer(() -> join(artifact, located, relocation)));
+    }
+
+    /**
+     * The artifact was evicted between its commit and here. If it is the right one, there was no room to keep it. If not,
+     * somebody else who waited for it saw that first, and fetching it once more for each of them would not mend it.
+     */
+    private static Flux<Step> evicted(Artifact artifact, Digest actual) {
+        return artifact.digest()
+                .filter(expected -> expected.algorithm() == actual.algorithm() && !expected.matches(actual))
+                .<Flux<Step>>map(expected -> Flux.error(
+                        new DigestMismatchException(OtaException.Stage.VERIFY, artifact.name(), expected, actual)))
+                .orElseGet(Flux::empty);
     }
 
     private Flux<Step> share(Object content, Flux<Step> transfer) {
         Flux<Step>[] self = newSelf();
         self[0] = transfer.onBackpressureBuffer()
-                // Before the end is known to those who wait: whoever then asks again must not find this one.
+                // Before those who wait know of the end, or of a commit: whoever then asks again must not find this
+                // one.
+                .doOnNext(step -> {
+                    if (step instanceof Step.Committed) {
+                        running.remove(content, self[0]);
+                    }
+                })
                 .doOnTerminate(() -> running.remove(content, self[0]))
                 .doOnCancel(() -> running.remove(content, self[0]))
                 .replay(1)
@@ -122,8 +151,17 @@ final class Transfers {
     private Flux<Step> transfer(Artifact artifact, boolean located, Mono<Artifact> relocation) {
         return Flux.usingWhen(
                 store.open(artifact),
-                writer -> new Transfer(artifact, located, relocation, writer).run(),
+                writer -> committed(artifact)
+                        .switchIfEmpty(Flux.defer(() -> new Transfer(artifact, located, relocation, writer).run())),
                 ArtifactStore.Writer::close);
+    }
+
+    /** Somebody may have committed it since the store was asked first; with its writer open, nobody does any more. */
+    private Flux<Step> committed(Artifact artifact) {
+        return store.find(artifact.digests())
+                .doOnNext(ArtifactStore.Stored::release)
+                .<Step>map(stored -> new Step.Committed(stored.digest()))
+                .flux();
     }
 
     private static boolean mayHaveMoved(SourceException e) {

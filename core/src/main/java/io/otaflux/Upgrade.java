@@ -128,6 +128,11 @@ final class Upgrade {
         return Mono.empty();
     }
 
+    /** Whoever listened to the channel stopped, and with that gave back what is not acknowledged. */
+    synchronized void returnDeliveries() {
+        unacknowledged.clear();
+    }
+
     /** Tells true to the first {@code worker} who asks, until its {@link #pause}. */
     synchronized boolean start(Object newWorker) {
         if (worker != null || reached || ended) {

@@ -89,7 +89,9 @@ public final class Ota implements AutoCloseable {
     private final Builder settings;
     private final ExecutorService callbacks;
     private final Map<Integer, Consumer<Object>> listeners = new ConcurrentHashMap<>();
+    /** The latest trigger of each device and module. Not by URL: a signed one is another each time. */
     private final Map<String, UpgradeTrigger> triggered = new ConcurrentHashMap<>();
+
     private final Map<String, UpgradeTrigger> unheard = new LinkedHashMap<>();
     private final Map<Path, Fetched> fetched = new ConcurrentHashMap<>();
     private final Disposable.Composite running = Disposables.composite();
@@ -185,10 +187,11 @@ public final class Ota implements AutoCloseable {
                             .then());
             return;
         }
-        triggered.put(trigger.artifact().location().toString(), trigger);
+        String place = trigger.device() + " " + trigger.module();
+        triggered.put(place, trigger);
         synchronized (unheard) {
             if (!listeners.containsKey(ON_TRIGGER)) {
-                unheard.put(trigger.device() + " " + trigger.module(), trigger);
+                unheard.put(place, trigger);
                 return;
             }
         }
@@ -321,7 +324,7 @@ public final class Ota implements AutoCloseable {
             Dictionary dictionary = new Dictionary(arguments);
             String url = dictionary.text("url");
             Path path = path(dictionary);
-            UpgradeTrigger known = triggered.get(url);
+            UpgradeTrigger known = triggered(url);
             UpgradeTrigger trigger = known == null ? unknown(active, url) : known;
             background(
                     "download",
@@ -334,6 +337,13 @@ public final class Ota implements AutoCloseable {
                             .then());
             return ResultCode.SUCCESS;
         });
+    }
+
+    private @Nullable UpgradeTrigger triggered(String url) {
+        return triggered.values().stream()
+                .filter(trigger -> trigger.artifact().location().toString().equals(url))
+                .findFirst()
+                .orElse(null);
     }
 
     private static UpgradeTrigger unknown(Service active, String url) {

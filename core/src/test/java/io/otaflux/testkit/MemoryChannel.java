@@ -14,6 +14,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
+import reactor.core.publisher.FluxSink;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
 
@@ -29,7 +30,7 @@ public final class MemoryChannel implements UpgradeChannel {
     private final List<UpgradeTrigger> cut = new ArrayList<>();
     private final List<Sinks.Empty<Void>> waiting = new ArrayList<>();
 
-    private Sinks.@Nullable Many<Delivery> listener;
+    private @Nullable FluxSink<Delivery> listener;
     private boolean connected = true;
     private boolean refused;
     private boolean weakDigests;
@@ -51,7 +52,7 @@ public final class MemoryChannel implements UpgradeChannel {
     /** Sends a trigger; the one that nobody took yet of the same device and module is replaced. */
     public MemoryDelivery push(UpgradeTrigger trigger) {
         MemoryDelivery delivery = new MemoryDelivery(trigger);
-        Sinks.Many<Delivery> to;
+        FluxSink<Delivery> to;
         synchronized (this) {
             if (!connected) {
                 cut.add(trigger);
@@ -66,7 +67,7 @@ public final class MemoryChannel implements UpgradeChannel {
             undelivered.put(place(trigger), delivery);
         }
         if (to != null) {
-            to.emitNext(delivery, Sinks.EmitFailureHandler.busyLooping(java.time.Duration.ofSeconds(5)));
+            to.next(delivery);
         }
         return delivery;
     }
@@ -100,7 +101,7 @@ public final class MemoryChannel implements UpgradeChannel {
     public synchronized void refuse() {
         refused = true;
         if (listener != null) {
-            listener.tryEmitError(refusal());
+            listener.error(refusal());
         }
     }
 
@@ -136,26 +137,34 @@ public final class MemoryChannel implements UpgradeChannel {
 
     @Override
     public Flux<Delivery> triggers() {
-        return Flux.defer(() -> {
-            Sinks.Many<Delivery> sink = Sinks.many().unicast().onBackpressureBuffer();
+        return Flux.create(sink -> {
             List<MemoryDelivery> kept;
             synchronized (this) {
-                if (refused) {
-                    return Flux.error(refusal());
-                }
-                if (listener != null) {
-                    return Flux.error(new IllegalStateException("triggers() is already subscribed to"));
+                if (refused || listener != null) {
+                    sink.error(refused ? refusal() : new IllegalStateException("triggers() is already subscribed to"));
+                    return;
                 }
                 listener = sink;
                 kept = List.copyOf(undelivered.values());
             }
-            kept.forEach(sink::tryEmitNext);
-            return sink.asFlux().doFinally(end -> stop());
+            sink.onDispose(() -> stop(sink));
+            kept.forEach(sink::next);
         });
     }
 
-    private synchronized void stop() {
-        listener = null;
+    /** What was emitted and not acknowledged is emitted again, but of each device and module the latest only. */
+    private void stop(FluxSink<Delivery> sink) {
+        List<MemoryDelivery> older;
+        synchronized (this) {
+            if (listener != sink) {
+                return;
+            }
+            listener = null;
+            older = deliveries.stream()
+                    .filter(delivery -> !delivery.isAcknowledged() && !undelivered.containsValue(delivery))
+                    .toList();
+        }
+        older.forEach(MemoryDelivery::acknowledge);
     }
 
     @Override

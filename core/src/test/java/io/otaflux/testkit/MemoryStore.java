@@ -53,7 +53,7 @@ public final class MemoryStore implements ArtifactStore {
     private final Medium medium;
     private final Scheduler scheduler;
     private final Set<MemoryWriter> writers = ConcurrentHashMap.newKeySet();
-    private final Map<Object, Queue<MonoSink<Writer>>> open = new HashMap<>();
+    private final Map<Object, Queue<Waiting>> open = new HashMap<>();
     private final Map<Digest, Integer> references = new ConcurrentHashMap<>();
 
     public MemoryStore() {
@@ -140,14 +140,11 @@ public final class MemoryStore implements ArtifactStore {
         Object content = artifact.digest().<Object>map(digest -> digest).orElseGet(() -> place(artifact.location()));
         return Mono.create(sink -> {
             synchronized (open) {
-                Queue<MonoSink<Writer>> waiting = open.get(content);
-                if (waiting != null) {
-                    waiting.add(sink);
-                    sink.onCancel(() -> {
-                        synchronized (open) {
-                            waiting.remove(sink);
-                        }
-                    });
+                Queue<Waiting> queue = open.get(content);
+                if (queue != null) {
+                    Waiting waiting = new Waiting(sink);
+                    queue.add(waiting);
+                    sink.onCancel(() -> stop(waiting, queue));
                     return;
                 }
                 open.put(content, new ArrayDeque<>());
@@ -156,17 +153,41 @@ public final class MemoryStore implements ArtifactStore {
         });
     }
 
-    private void closed(Object content) {
-        MonoSink<Writer> next;
+    /** A writer that was granted at the moment of cancellation may never arrive; closing twice does no harm. */
+    private void stop(Waiting waiting, Queue<Waiting> queue) {
+        MemoryWriter granted;
         synchronized (open) {
-            Queue<MonoSink<Writer>> waiting = open.get(content);
-            next = waiting == null ? null : waiting.poll();
+            queue.remove(waiting);
+            granted = waiting.granted;
+        }
+        if (granted != null) {
+            granted.close().subscribe();
+        }
+    }
+
+    private void closed(Object content) {
+        Waiting next;
+        MemoryWriter writer;
+        synchronized (open) {
+            Queue<Waiting> queue = open.get(content);
+            next = queue == null ? null : queue.poll();
             if (next == null) {
                 open.remove(content);
+                return;
             }
+            writer = new MemoryWriter(content);
+            next.granted = writer;
         }
-        if (next != null) {
-            next.success(new MemoryWriter(content));
+        next.sink.success(writer);
+    }
+
+    private static final class Waiting {
+
+        private final MonoSink<Writer> sink;
+        private @Nullable MemoryWriter granted;
+
+        Waiting(MonoSink<Writer> sink) {
+            this.sink = sink;
         }
     }
 
