@@ -42,8 +42,8 @@ public record Backoff(Duration first, Duration max, int attempts) {
      * @return a duration in {@code [0, min(max, first * 2^(retry - 1))]}
      */
     public Duration delay(int retry) {
-        double doubled = nanos(first) * Math.pow(2, Math.max(0, retry - 1));
-        long bound = (long) Math.min(nanos(max), doubled);
+        double doubled = (double) nanos(first) * Math.pow(2, Math.max(0, retry - 1));
+        long bound = doubled < (double) nanos(max) ? (long) doubled : nanos(max);
         return Duration.ofNanos(ThreadLocalRandom.current().nextLong(bound + 1));
     }
 

@@ -34,15 +34,6 @@ final class Transfers {
 
     private static final Consumer<Object> RELEASE = ReferenceCountUtil::release;
 
-    /** A file that was found when nobody waited for it any more must not stay referenced. */
-    private static final Consumer<Object> LET_GO = late -> {
-        if (late instanceof ArtifactStore.Stored stored) {
-            stored.release();
-        } else if (late instanceof Step.Arrived arrived) {
-            arrived.stored().release();
-        }
-    };
-
     private final ArtifactSource source;
     private final ArtifactStore store;
     private final Backoff backoff;
@@ -93,8 +84,17 @@ final class Transfers {
                 .<Step>map(Step.Arrived::new)
                 .flux()
                 .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)))
-                .doOnDiscard(Object.class, LET_GO)
-                .contextWrite(context -> context.put(DROPPED, LET_GO));
+                .doOnDiscard(Object.class, Transfers::letGo)
+                .contextWrite(context -> context.put(DROPPED, (Consumer<Object>) Transfers::letGo));
+    }
+
+    /** A file that was found when nobody waited for it any more must not stay referenced. */
+    private static void letGo(Object late) {
+        if (late instanceof ArtifactStore.Stored stored) {
+            stored.release();
+        } else if (late instanceof Step.Arrived arrived) {
+            arrived.stored().release();
+        }
     }
 
     private Flux<Step> join(Artifact artifact, boolean located, Mono<Artifact> relocation) {
