@@ -7,11 +7,9 @@ import io.otaflux.UpgradeChannel;
 import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
@@ -32,7 +30,6 @@ public final class MemoryChannel implements UpgradeChannel {
     private final List<UpgradeTrigger> cut = new ArrayList<>();
     private final List<Sinks.Empty<Void>> waiting = new ArrayList<>();
 
-    private @Nullable FluxSink<Delivery> subscriber;
     private @Nullable FluxSink<Delivery> listener;
     private boolean connected = true;
     private boolean refused;
@@ -64,8 +61,8 @@ public final class MemoryChannel implements UpgradeChannel {
             deliveries.add(delivery);
             MemoryDelivery replaced = undelivered.put(place(trigger), delivery);
             to = listener;
-            if (subscriber == null && replaced != null) {
-                replaced.supersede();
+            if (to == null && replaced != null) {
+                replaced.acknowledge();
             }
             undelivered.put(place(trigger), delivery);
         }
@@ -103,8 +100,8 @@ public final class MemoryChannel implements UpgradeChannel {
     /** Refuses the device from now on. */
     public synchronized void refuse() {
         refused = true;
-        if (subscriber != null) {
-            subscriber.error(refusal());
+        if (listener != null) {
+            listener.error(refusal());
         }
     }
 
@@ -141,47 +138,33 @@ public final class MemoryChannel implements UpgradeChannel {
     @Override
     public Flux<Delivery> triggers() {
         return Flux.create(sink -> {
+            List<MemoryDelivery> kept;
             synchronized (this) {
-                if (refused || subscriber != null) {
+                if (refused || listener != null) {
                     sink.error(refused ? refusal() : new IllegalStateException("triggers() is already subscribed to"));
                     return;
                 }
-                subscriber = sink;
+                listener = sink;
+                kept = List.copyOf(undelivered.values());
             }
             sink.onDispose(() -> stop(sink));
-            Set<MemoryDelivery> emitted = new HashSet<>();
-            for (List<MemoryDelivery> kept = kept(sink, emitted); !kept.isEmpty(); kept = kept(sink, emitted)) {
-                kept.forEach(sink::next);
-                emitted.addAll(kept);
-            }
+            kept.forEach(sink::next);
         });
-    }
-
-    /** What was kept and is not emitted yet; when there is nothing left, pushes go to {@code sink}. */
-    private synchronized List<MemoryDelivery> kept(FluxSink<Delivery> sink, Set<MemoryDelivery> emitted) {
-        List<MemoryDelivery> kept = undelivered.values().stream()
-                .filter(delivery -> !emitted.contains(delivery))
-                .toList();
-        if (kept.isEmpty() && subscriber == sink) {
-            listener = sink;
-        }
-        return kept;
     }
 
     /** What was emitted and not acknowledged is emitted again, but of each device and module the latest only. */
     private void stop(FluxSink<Delivery> sink) {
         List<MemoryDelivery> older;
         synchronized (this) {
-            if (subscriber != sink) {
+            if (listener != sink) {
                 return;
             }
-            subscriber = null;
             listener = null;
             older = deliveries.stream()
                     .filter(delivery -> !delivery.isAcknowledged() && !undelivered.containsValue(delivery))
                     .toList();
         }
-        older.forEach(MemoryDelivery::supersede);
+        older.forEach(MemoryDelivery::acknowledge);
     }
 
     @Override
@@ -247,7 +230,6 @@ public final class MemoryChannel implements UpgradeChannel {
         private final UpgradeTrigger trigger;
         private final AtomicBoolean acknowledged = new AtomicBoolean();
         private final AtomicBoolean twice = new AtomicBoolean();
-        private final AtomicBoolean superseded = new AtomicBoolean();
 
         private MemoryDelivery(UpgradeTrigger trigger) {
             this.trigger = trigger;
@@ -266,15 +248,8 @@ public final class MemoryChannel implements UpgradeChannel {
             settle(this);
         }
 
-        /** The channel itself needs it no more. */
-        private void supersede() {
-            superseded.set(true);
-            settle(this);
-        }
-
-        /** Tells whether it was acknowledged, by its receiver or because nobody received it before a newer one. */
         public boolean isAcknowledged() {
-            return acknowledged.get() || superseded.get();
+            return acknowledged.get();
         }
 
         /** Tells whether somebody acknowledged it a second time, which is a bug. */
