@@ -64,7 +64,7 @@ final class Gateway implements AutoCloseable {
                 .port(port)
                 .plainTcp()
                 .credentials(Cloud.DEVICE.product(), Cloud.DEVICE.name(), Secrets.DEVICE_SECRET)
-                .reconnect(Duration.ofMillis(50), Duration.ofMillis(200));
+                .reconnect(Duration.ofMillis(500), Duration.ofMillis(1_500));
     }
 
     /** One whose module {@code app} is the file {@code app.bin}. */
