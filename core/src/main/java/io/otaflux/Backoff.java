@@ -43,7 +43,7 @@ public record Backoff(Duration first, Duration max, int attempts) {
      */
     public Duration delay(int retry) {
         double doubled = (double) nanos(first) * Math.pow(2, Math.max(0, retry - 1));
-        long bound = (long) Math.min((double) nanos(max), doubled);
+        long bound = doubled < (double) nanos(max) ? (long) doubled : nanos(max);
         return Duration.ofNanos(ThreadLocalRandom.current().nextLong(bound + 1));
     }
 

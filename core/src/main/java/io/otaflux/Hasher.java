@@ -28,9 +28,13 @@ public final class Hasher {
 
     /** Takes in the readable bytes and leaves the buffer as it was: neither its indexes nor its reference count change. */
     public void update(ByteBuf buffer) {
-        // Not internalNioBuffer: slices of one receive buffer share it, and may be hashed by different threads.
-        for (ByteBuffer part : buffer.nioBuffers()) {
-            update(part);
+        if (buffer.nioBufferCount() == 1) {
+            update(buffer.internalNioBuffer(buffer.readerIndex(), buffer.readableBytes())
+                    .duplicate());
+        } else {
+            for (ByteBuffer part : buffer.nioBuffers()) {
+                update(part);
+            }
         }
     }
 

@@ -89,7 +89,7 @@ public final class OtaClient {
     /** The ends that the platform has yet to hear of. Whoever removes one may change the journal's entry. */
     private final Map<UpgradeKey, UpgradeEvent> owed = new HashMap<>();
 
-    private final AtomicReference<@Nullable FluxSink<Upgrade>> ready = new AtomicReference<>();
+    private final AtomicReference<@Nullable FluxSink<Turn>> ready = new AtomicReference<>();
     private volatile Listening listening = Listening.none();
 
     private OtaClient(Builder builder, ArtifactSource source, ArtifactStore store) {
@@ -189,10 +189,52 @@ public final class OtaClient {
      *     this or {@link #triggers()}; a second one errors with {@link IllegalStateException}
      */
     public Flux<UpgradeEvent> upgrades() {
+        return alone(
+                Flux.defer(() -> turns().flatMap(this::road, Integer.MAX_VALUE).mergeWith(asides.flux())));
+    }
+
+    /** {@code flux}, unless somebody is subscribed already. */
+    private <T> Flux<T> alone(Flux<T> flux) {
+        return Flux.defer(() -> subscribed.compareAndSet(false, true)
+                ? flux.doFinally(end -> subscribed.set(false))
+                : Flux.error(new IllegalStateException("triggers() or upgrades() is already subscribed to")));
+    }
+
+    /**
+     * The road of an upgrade whose turn it is. A cancellation may reach it late, when the next subscriber is there already;
+     * only then may that one begin with the same upgrade.
+     */
+    private Flux<UpgradeEvent> road(Turn turn) {
         return Flux.defer(() -> {
-            Flux<UpgradeEvent> ends = asides.flux();
-            return turns().flatMap(this::upgrade, Integer.MAX_VALUE).mergeWith(ends);
+            Upgrade upgrade = turn.upgrade();
+            Object worker = new Object();
+            return upgrade.handOver(turn, worker)
+                    ? upgrade(upgrade).doFinally(end -> {
+                        upgrade.pause(worker);
+                        start(upgrade);
+                    })
+                    : Flux.empty();
         });
+    }
+
+    /** What a subscriber was told to work on. */
+    private static final class Turn {
+
+        private final Upgrade upgrade;
+        private final FluxSink<Turn> subscriber;
+
+        Turn(Upgrade upgrade, FluxSink<Turn> subscriber) {
+            this.upgrade = upgrade;
+            this.subscriber = subscriber;
+        }
+
+        Upgrade upgrade() {
+            return upgrade;
+        }
+
+        FluxSink<Turn> subscriber() {
+            return subscriber;
+        }
     }
 
     /**
@@ -203,43 +245,40 @@ public final class OtaClient {
      * @return a {@code Flux} that never completes and errors like {@link #upgrades()}
      */
     public Flux<UpgradeTrigger> triggers() {
-        return turns().map(Upgrade::trigger);
+        return alone(turns().map(turn -> turn.upgrade().trigger()));
     }
 
-    private Flux<Upgrade> turns() {
+    private Flux<Turn> turns() {
         return Flux.defer(() -> {
-            if (!subscribed.compareAndSet(false, true)) {
-                return Flux.error(new IllegalStateException("triggers() or upgrades() is already subscribed to"));
-            }
             Listening before = listening;
             Listening now = new Listening();
             listening = now;
-            Flux<Upgrade> turns = Flux.create(sink -> {
+            Flux<Turn> turns = Flux.create(sink -> {
                 ready.set(sink);
                 sink.onDispose(() -> stop(sink));
             });
-            Flux<Upgrade> intake = before.end()
+            Flux<Turn> intake = before.end()
                     .then(recovery)
                     .thenMany(Flux.defer(() -> {
                         lanes.running().forEach(this::start);
-                        return now.to(channel);
+                        return now.to(channel, lanes);
                     }))
-                    .flatMap(delivery -> admit(delivery).then(Mono.<Upgrade>empty()), INTAKE);
+                    .flatMap(delivery -> admit(delivery).then(Mono.<Turn>empty()), INTAKE);
             return turns.mergeWith(intake)
                     // Withdrawn while it waited for demand.
-                    .filter(upgrade -> !upgrade.hasEnded())
-                    .doFinally(end -> {
-                        now.stop(before);
-                        // The channel emits them again to the next subscriber.
-                        lanes.open().forEach(Upgrade::returnDeliveries);
-                        subscribed.set(false);
-                    });
+                    .filter(turn -> !turn.upgrade().hasEnded())
+                    .doFinally(end -> now.stop(before));
         });
     }
 
-    private void stop(FluxSink<Upgrade> sink) {
+    private void stop(FluxSink<Turn> sink) {
         ready.compareAndSet(sink, null);
-        lanes.running().forEach(upgrade -> upgrade.pause(sink));
+        lanes.running().forEach(upgrade -> {
+            if (upgrade.worker() instanceof Turn turn && turn.subscriber() == sink) {
+                upgrade.pause(turn);
+                start(upgrade);
+            }
+        });
     }
 
     /**
@@ -259,14 +298,18 @@ public final class OtaClient {
             return none;
         }
 
-        Flux<UpgradeChannel.Delivery> to(UpgradeChannel channel) {
+        Flux<UpgradeChannel.Delivery> to(UpgradeChannel channel, Lanes lanes) {
             synchronized (this) {
                 if (stopped) {
                     return Flux.never();
                 }
                 begun = true;
             }
-            return channel.triggers().doFinally(signal -> end.tryEmitEmpty());
+            return channel.triggers().doFinally(signal -> {
+                // The channel emits them again to the next subscriber.
+                lanes.open().forEach(Upgrade::returnDeliveries);
+                end.tryEmitEmpty();
+            });
         }
 
         void stop(Listening before) {
@@ -506,7 +549,7 @@ public final class OtaClient {
 
     /** Emits the upgrade if it is its turn, it is safe in the journal, and nobody works on it. */
     private void start(Upgrade upgrade) {
-        FluxSink<Upgrade> sink = ready.get();
+        FluxSink<Turn> sink = ready.get();
         if (sink == null || !upgrade.isJournaled() || !lanes.hasTurn(upgrade)) {
             return;
         }
@@ -515,12 +558,15 @@ public final class OtaClient {
             if (upgrade.start(this)) {
                 inBackground("confirmation", confirmAside(upgrade).doFinally(end -> upgrade.pause(this)));
             }
-        } else if (upgrade.state() == State.ADMITTED && upgrade.start(sink)) {
-            sink.next(upgrade);
-            if (ready.get() != sink) {
-                // Nobody was there to take it any more; the next subscriber is told, or was not because of this.
-                upgrade.pause(sink);
-                start(upgrade);
+        } else if (upgrade.state() == State.ADMITTED) {
+            Turn turn = new Turn(upgrade, sink);
+            if (upgrade.start(turn)) {
+                sink.next(turn);
+                if (ready.get() != sink) {
+                    // Nobody was there to take it any more; the next subscriber is told, or was not because of this.
+                    upgrade.pause(turn);
+                    start(upgrade);
+                }
             }
         }
     }

@@ -42,6 +42,9 @@ final class Permits {
     }
 
     private synchronized boolean take(Waiter waiter) {
+        if (waiter.cancelled) {
+            return false;
+        }
         if (free > 0) {
             free--;
             waiter.granted = true;
@@ -55,6 +58,7 @@ final class Permits {
     private void cancel(Waiter waiter) {
         boolean granted;
         synchronized (this) {
+            waiter.cancelled = true;
             granted = waiter.granted;
             if (!granted) {
                 waiting.remove(waiter);
@@ -100,6 +104,7 @@ final class Permits {
         private final MonoSink<Permit> sink;
         private final Permit permit = new Permit();
         private boolean granted;
+        private boolean cancelled;
 
         Waiter(MonoSink<Permit> sink) {
             this.sink = sink;

@@ -57,15 +57,6 @@ final class Transfers {
         this.timer = timer;
     }
 
-    /** A file that was found when nobody waited for it any more must not stay referenced. */
-    private static void letGo(Object late) {
-        if (late instanceof ArtifactStore.Stored stored) {
-            stored.release();
-        } else if (late instanceof Step.Arrived arrived) {
-            arrived.stored().release();
-        }
-    }
-
     /** What a transfer emits: any number of moves and breaks, then one arrival. */
     sealed interface Step {
 
@@ -95,6 +86,15 @@ final class Transfers {
                 .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)))
                 .doOnDiscard(Object.class, Transfers::letGo)
                 .contextWrite(context -> context.put(DROPPED, (Consumer<Object>) Transfers::letGo));
+    }
+
+    /** A file that was found when nobody waited for it any more must not stay referenced. */
+    private static void letGo(Object late) {
+        if (late instanceof ArtifactStore.Stored stored) {
+            stored.release();
+        } else if (late instanceof Step.Arrived arrived) {
+            arrived.stored().release();
+        }
     }
 
     private Flux<Step> join(Artifact artifact, boolean located, Mono<Artifact> relocation) {

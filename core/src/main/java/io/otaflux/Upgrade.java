@@ -2,8 +2,7 @@ package io.otaflux;
 
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collections;
-import java.util.IdentityHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -17,8 +16,8 @@ final class Upgrade {
     private final Sinks.Empty<Void> admitted = Sinks.empty();
     private final List<ArtifactStore.Stored> references = new ArrayList<>();
 
-    /** By identity: after a cancellation a channel may emit the same delivery once more. */
-    private final Set<UpgradeChannel.Delivery> unacknowledged = Collections.newSetFromMap(new IdentityHashMap<>());
+    /** After a cancellation a channel may emit the same delivery once more. */
+    private final Set<UpgradeChannel.Delivery> unacknowledged = new LinkedHashSet<>();
 
     private final boolean tracked;
 
@@ -27,6 +26,7 @@ final class Upgrade {
     private UpgradeJournal.State state;
     private boolean journaled;
     private boolean settled;
+    private UpgradeChannel.@Nullable Delivery latest;
     private @Nullable Object worker;
     private boolean installing;
     private boolean reached;
@@ -106,6 +106,7 @@ final class Upgrade {
             settled = true;
             deliveries = List.copyOf(unacknowledged);
             unacknowledged.clear();
+            latest = deliveries.isEmpty() ? null : deliveries.get(deliveries.size() - 1);
         }
         deliveries.forEach(UpgradeChannel.Delivery::acknowledge);
         admitted.tryEmitEmpty();
@@ -123,6 +124,10 @@ final class Upgrade {
                 unacknowledged.add(delivery);
                 return admitted.asMono();
             }
+            if (latest == delivery) {
+                return Mono.empty();
+            }
+            latest = delivery;
         }
         delivery.acknowledge();
         return Mono.empty();
@@ -140,6 +145,19 @@ final class Upgrade {
         }
         worker = newWorker;
         return true;
+    }
+
+    /** Tells true when {@code formerWorker} has it still: from now on it is {@code newWorker} who does. */
+    synchronized boolean handOver(Object formerWorker, Object newWorker) {
+        if (worker != formerWorker || ended) {
+            return false;
+        }
+        worker = newWorker;
+        return true;
+    }
+
+    synchronized @Nullable Object worker() {
+        return worker;
     }
 
     /** {@code formerWorker} stopped without an end; if it was the one who worked on this, it may be started again. */

@@ -97,7 +97,9 @@ class PermitsTest {
                 for (int i = 0; i < 5_000; i++) {
                     Flux<Long> work = Mono.delay(Duration.ofNanos(random.nextInt(100_000)))
                             .flux();
-                    Disposable running = permits.around(work).subscribe();
+                    Disposable running = permits.around(work)
+                            .subscribeOn(Schedulers.parallel())
+                            .subscribe();
                     if (random.nextInt(3) > 0) {
                         Schedulers.parallel().schedule(running::dispose, random.nextInt(200), TimeUnit.MICROSECONDS);
                     }

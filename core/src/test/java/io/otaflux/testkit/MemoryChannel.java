@@ -7,9 +7,11 @@ import io.otaflux.UpgradeChannel;
 import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +32,7 @@ public final class MemoryChannel implements UpgradeChannel {
     private final List<UpgradeTrigger> cut = new ArrayList<>();
     private final List<Sinks.Empty<Void>> waiting = new ArrayList<>();
 
+    private @Nullable FluxSink<Delivery> subscriber;
     private @Nullable FluxSink<Delivery> listener;
     private boolean connected = true;
     private boolean refused;
@@ -61,8 +64,8 @@ public final class MemoryChannel implements UpgradeChannel {
             deliveries.add(delivery);
             MemoryDelivery replaced = undelivered.put(place(trigger), delivery);
             to = listener;
-            if (to == null && replaced != null) {
-                replaced.acknowledge();
+            if (subscriber == null && replaced != null) {
+                replaced.supersede();
             }
             undelivered.put(place(trigger), delivery);
         }
@@ -100,8 +103,8 @@ public final class MemoryChannel implements UpgradeChannel {
     /** Refuses the device from now on. */
     public synchronized void refuse() {
         refused = true;
-        if (listener != null) {
-            listener.error(refusal());
+        if (subscriber != null) {
+            subscriber.error(refusal());
         }
     }
 
@@ -138,33 +141,47 @@ public final class MemoryChannel implements UpgradeChannel {
     @Override
     public Flux<Delivery> triggers() {
         return Flux.create(sink -> {
-            List<MemoryDelivery> kept;
             synchronized (this) {
-                if (refused || listener != null) {
+                if (refused || subscriber != null) {
                     sink.error(refused ? refusal() : new IllegalStateException("triggers() is already subscribed to"));
                     return;
                 }
-                listener = sink;
-                kept = List.copyOf(undelivered.values());
+                subscriber = sink;
             }
             sink.onDispose(() -> stop(sink));
-            kept.forEach(sink::next);
+            Set<MemoryDelivery> emitted = new HashSet<>();
+            for (List<MemoryDelivery> kept = kept(sink, emitted); !kept.isEmpty(); kept = kept(sink, emitted)) {
+                kept.forEach(sink::next);
+                emitted.addAll(kept);
+            }
         });
+    }
+
+    /** What was kept and is not emitted yet; when there is nothing left, pushes go to {@code sink}. */
+    private synchronized List<MemoryDelivery> kept(FluxSink<Delivery> sink, Set<MemoryDelivery> emitted) {
+        List<MemoryDelivery> kept = undelivered.values().stream()
+                .filter(delivery -> !emitted.contains(delivery))
+                .toList();
+        if (kept.isEmpty() && subscriber == sink) {
+            listener = sink;
+        }
+        return kept;
     }
 
     /** What was emitted and not acknowledged is emitted again, but of each device and module the latest only. */
     private void stop(FluxSink<Delivery> sink) {
         List<MemoryDelivery> older;
         synchronized (this) {
-            if (listener != sink) {
+            if (subscriber != sink) {
                 return;
             }
+            subscriber = null;
             listener = null;
             older = deliveries.stream()
                     .filter(delivery -> !delivery.isAcknowledged() && !undelivered.containsValue(delivery))
                     .toList();
         }
-        older.forEach(MemoryDelivery::acknowledge);
+        older.forEach(MemoryDelivery::supersede);
     }
 
     @Override
@@ -230,6 +247,7 @@ public final class MemoryChannel implements UpgradeChannel {
         private final UpgradeTrigger trigger;
         private final AtomicBoolean acknowledged = new AtomicBoolean();
         private final AtomicBoolean twice = new AtomicBoolean();
+        private final AtomicBoolean superseded = new AtomicBoolean();
 
         private MemoryDelivery(UpgradeTrigger trigger) {
             this.trigger = trigger;
@@ -248,8 +266,15 @@ public final class MemoryChannel implements UpgradeChannel {
             settle(this);
         }
 
+        /** The channel itself needs it no more. */
+        private void supersede() {
+            superseded.set(true);
+            settle(this);
+        }
+
+        /** Tells whether it was acknowledged, by its receiver or because nobody received it before a newer one. */
         public boolean isAcknowledged() {
-            return acknowledged.get();
+            return acknowledged.get() || superseded.get();
         }
 
         /** Tells whether somebody acknowledged it a second time, which is a bug. */

@@ -29,6 +29,7 @@ import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Subscription;
 import reactor.core.publisher.BaseSubscriber;
@@ -127,37 +128,58 @@ public final class MemoryStore implements ArtifactStore {
 
     @Override
     public Mono<Stored> find(Collection<Digest> digests) {
-        return Mono.defer(() -> Mono.justOrEmpty(digests.stream()
+        return stored(() -> digests.stream()
                 .max(Comparator.comparing(Digest::algorithm))
                 .flatMap(strongest -> medium.artifacts.stream()
                         .filter(artifact -> artifact.digests().contains(strongest))
                         .findFirst())
-                .<Stored>map(MemoryStored::new)));
+                .orElse(null));
+    }
+
+    /** Referenced for whoever receives it; for nobody, if that one is gone by then. */
+    private Mono<Stored> stored(Supplier<@Nullable Committed> search) {
+        return Mono.create(sink -> {
+            Committed committed = search.get();
+            if (committed == null) {
+                sink.success();
+                return;
+            }
+            MemoryStored stored = new MemoryStored(committed);
+            sink.onCancel(stored::release);
+            sink.success(stored);
+        });
     }
 
     @Override
     public Mono<Writer> open(Artifact artifact) {
         Object content = artifact.digest().<Object>map(digest -> digest).orElseGet(() -> place(artifact.location()));
         return Mono.create(sink -> {
+            Waiting waiting = new Waiting(sink);
+            sink.onCancel(() -> stop(waiting));
+            MemoryWriter writer;
             synchronized (open) {
                 Queue<Waiting> queue = open.get(content);
+                if (waiting.cancelled) {
+                    return;
+                }
                 if (queue != null) {
-                    Waiting waiting = new Waiting(sink);
                     queue.add(waiting);
-                    sink.onCancel(() -> stop(waiting, queue));
                     return;
                 }
                 open.put(content, new ArrayDeque<>());
+                writer = new MemoryWriter(content);
+                waiting.granted = writer;
             }
-            sink.success(new MemoryWriter(content));
+            sink.success(writer);
         });
     }
 
     /** A writer that was granted at the moment of cancellation may never arrive; closing twice does no harm. */
-    private void stop(Waiting waiting, Queue<Waiting> queue) {
+    private void stop(Waiting waiting) {
         MemoryWriter granted;
         synchronized (open) {
-            queue.remove(waiting);
+            waiting.cancelled = true;
+            open.values().forEach(queue -> queue.remove(waiting));
             granted = waiting.granted;
         }
         if (granted != null) {
@@ -185,6 +207,7 @@ public final class MemoryStore implements ArtifactStore {
 
         private final MonoSink<Writer> sink;
         private @Nullable MemoryWriter granted;
+        private boolean cancelled;
 
         Waiting(MonoSink<Writer> sink) {
             this.sink = sink;
@@ -315,13 +338,13 @@ public final class MemoryStore implements ArtifactStore {
 
         @Override
         public Mono<Stored> commit(List<Digest> digests) {
-            return Mono.fromSupplier(() -> {
+            return stored(() -> {
                 Committed committed = new Committed(List.copyOf(digests), part.bytes.toByteArray());
                 medium.parts.remove(content);
                 if (medium.artifacts.stream().noneMatch(a -> a.name().equals(committed.name()))) {
                     medium.artifacts.add(committed);
                 }
-                return new MemoryStored(committed);
+                return committed;
             });
         }
 
