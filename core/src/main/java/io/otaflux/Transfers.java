@@ -4,17 +4,19 @@ import io.netty.buffer.ByteBuf;
 import io.netty.util.ReferenceCountUtil;
 import java.time.Duration;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.reactivestreams.Publisher;
+import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
 import reactor.core.scheduler.Scheduler;
 
 /**
@@ -40,7 +42,8 @@ final class Transfers {
     private final Throughput minimum;
     private final Permits permits;
     private final Scheduler timer;
-    private final Map<Object, Flux<Step>> running = new ConcurrentHashMap<>();
+    /** By content. Guarded by itself, together with the number of those who have joined. */
+    private final Map<Object, Shared> running = new HashMap<>();
 
     Transfers(
             ArtifactSource source,
@@ -84,11 +87,15 @@ final class Transfers {
                 .<Step>map(Step.Arrived::new)
                 .flux()
                 .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)))
-                .doOnDiscard(Object.class, Transfers::letGo)
-                .contextWrite(context -> context.put(DROPPED, (Consumer<Object>) Transfers::letGo));
+                .transform(Transfers::letGoOfWhatIsLate);
     }
 
     /** A file that was found when nobody waited for it any more must not stay referenced. */
+    private static Flux<Step> letGoOfWhatIsLate(Flux<Step> steps) {
+        return steps.doOnDiscard(Object.class, Transfers::letGo)
+                .contextWrite(context -> context.put(DROPPED, (Consumer<Object>) Transfers::letGo));
+    }
+
     private static void letGo(Object late) {
         if (late instanceof ArtifactStore.Stored stored) {
             stored.release();
@@ -99,19 +106,109 @@ final class Transfers {
 
     private Flux<Step> join(Artifact artifact, boolean located, Mono<Artifact> relocation) {
         Object content = artifact.digest().<Object>map(digest -> digest).orElse(artifact.location());
-        Flux<Step> mine = share(content, transfer(artifact, located, relocation));
-        Flux<Step> shared = Objects.requireNonNullElse(running.putIfAbsent(content, mine), mine);
-        return shared.concatMap(step -> step instanceof Step.Committed committed
-                        ? store.find(List.of(committed.digest()))
-                                .<Step>map(Step.Arrived::new)
-                                .flux()
-                                .switchIfEmpty(Flux.defer(() -> evicted(artifact, committed.digest())
-                                        .switchIfEmpty(join(artifact, located, relocation))))
-                        : Flux.just(step))
-                .onErrorResume(
-                        // What failed was somebody else's location or length; ours may be good.
-                        e -> shared != mine && (e instanceof SourceException || e instanceof LengthMismatchException),
-                        e -> Flux.defer(() -> join(artifact, located, relocation)));
+        return Flux.using(
+                () -> enter(content, transfer(artifact, located, relocation)),
+                place -> place.shared()
+                        .steps()
+                        .concatMap(step -> step instanceof Step.Committed committed
+                                ? store.find(List.of(committed.digest()))
+                                        .<Step>map(Step.Arrived::new)
+                                        .flux()
+                                        .switchIfEmpty(Flux.defer(() -> evicted(artifact, committed.digest())
+                                                .switchIfEmpty(join(artifact, located, relocation))))
+                                : Flux.just(step))
+                        .onErrorResume(
+                                // What failed was somebody else's location or length; ours may be good.
+                                e -> !place.first()
+                                        && (e instanceof SourceException || e instanceof LengthMismatchException),
+                                e -> Flux.defer(() -> join(artifact, located, relocation))),
+                place -> leave(place.shared()));
+    }
+
+    /**
+     * A part in a transfer.
+     *
+     * @param first whether it is the own one, and not one that was under way
+     */
+    private record Place(Shared shared, boolean first) {}
+
+    private Place enter(Object content, Flux<Step> transfer) {
+        synchronized (running) {
+            Shared before = running.get(content);
+            Shared shared = before == null ? new Shared(content, transfer) : before;
+            running.put(content, shared);
+            shared.joined++;
+            return new Place(shared, before == null);
+        }
+    }
+
+    /** The last one cancels it. Nobody joins it after that: what is found in {@link #running} goes on. */
+    private void leave(Shared shared) {
+        synchronized (running) {
+            if (--shared.joined > 0) {
+                return;
+            }
+            running.remove(shared.content, shared);
+        }
+        shared.cancel();
+    }
+
+    private void over(Shared shared) {
+        synchronized (running) {
+            running.remove(shared.content, shared);
+        }
+    }
+
+    /**
+     * A transfer for all who have joined it. It begins with the first of them and is cancelled by the last one.
+     *
+     * <p>{@code replay(1).refCount(1)} would read better. But whoever joins it in the instant in which the last of the others
+     * cancels is disconnected with an error, and a transfer begins that nobody waits for and nobody can cancel.
+     */
+    private final class Shared extends BaseSubscriber<Step> {
+
+        private final Object content;
+        private final Flux<Step> transfer;
+        private final Sinks.Many<Step> steps = Sinks.many().replay().latest();
+        private final AtomicBoolean begun = new AtomicBoolean();
+        private int joined;
+
+        Shared(Object content, Flux<Step> transfer) {
+            this.content = content;
+            this.transfer = letGoOfWhatIsLate(transfer);
+        }
+
+        /** The latest step, all that follow, and its end. */
+        Flux<Step> steps() {
+            return steps.asFlux().mergeWith(Mono.fromRunnable(this::begin));
+        }
+
+        private void begin() {
+            if (begun.compareAndSet(false, true)) {
+                transfer.subscribe(this);
+            }
+        }
+
+        @Override
+        protected void hookOnNext(Step step) {
+            // Before those who wait know of a commit, or of the end: whoever then asks again must not find this one.
+            if (step instanceof Step.Committed) {
+                over(this);
+            }
+            steps.emitNext(step, Sinks.EmitFailureHandler.FAIL_FAST);
+        }
+
+        @Override
+        protected void hookOnComplete() {
+            over(this);
+            steps.emitComplete(Sinks.EmitFailureHandler.FAIL_FAST);
+        }
+
+        @Override
+        protected void hookOnError(Throwable error) {
+            over(this);
+            steps.emitError(error, Sinks.EmitFailureHandler.FAIL_FAST);
+        }
     }
 
     /**
@@ -124,28 +221,6 @@ final class Transfers {
                 .<Flux<Step>>map(expected -> Flux.error(
                         new DigestMismatchException(OtaException.Stage.VERIFY, artifact.name(), expected, actual)))
                 .orElseGet(Flux::empty);
-    }
-
-    private Flux<Step> share(Object content, Flux<Step> transfer) {
-        Flux<Step>[] self = newSelf();
-        self[0] = transfer.onBackpressureBuffer()
-                // Before those who wait know of the end, or of a commit: whoever then asks again must not find this
-                // one.
-                .doOnNext(step -> {
-                    if (step instanceof Step.Committed) {
-                        running.remove(content, self[0]);
-                    }
-                })
-                .doOnTerminate(() -> running.remove(content, self[0]))
-                .doOnCancel(() -> running.remove(content, self[0]))
-                .replay(1)
-                .refCount(1);
-        return self[0];
-    }
-
-    @SuppressWarnings({"unchecked", "rawtypes"})
-    private static Flux<Step>[] newSelf() {
-        return new Flux[1];
     }
 
     private Flux<Step> transfer(Artifact artifact, boolean located, Mono<Artifact> relocation) {

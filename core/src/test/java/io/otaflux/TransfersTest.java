@@ -2,6 +2,7 @@ package io.otaflux;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.netty.buffer.ByteBuf;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.testkit.MemoryChannel;
 import io.otaflux.testkit.MemorySource;
@@ -11,6 +12,9 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Queue;
+import java.util.Random;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
@@ -23,6 +27,7 @@ import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.MonoSink;
 import reactor.core.publisher.Sinks;
+import reactor.core.scheduler.Schedulers;
 import reactor.test.scheduler.VirtualTimeScheduler;
 
 class TransfersTest {
@@ -132,6 +137,44 @@ class TransfersTest {
     }
 
     @Test
+    void whoJoinsWhileTheLastOfTheOthersCancelsIsNotCancelledWithHim() {
+        source.serve(FILE, content);
+        AtomicInteger underWay = new AtomicInteger();
+        ArtifactSource hanging = new ArtifactSource() {
+            @Override
+            public <T> Flux<T> read(Request request, Function<Content, Publisher<T>> consumer) {
+                return source.read(
+                        request,
+                        content -> consumer.apply(new Content(
+                                content.offset(),
+                                content.size(),
+                                content.validator(),
+                                Flux.<ByteBuf>never()
+                                        .doOnSubscribe(begun -> underWay.incrementAndGet())
+                                        .doFinally(end -> underWay.decrementAndGet()))));
+            }
+        };
+        Transfers transfers = transfers(hanging, store);
+        Queue<Throwable> errors = new ConcurrentLinkedQueue<>();
+        Runnable coming = () -> {
+            Random random = new Random();
+            for (int i = 0; i < 5_000; i++) {
+                Disposable mine =
+                        transfers.fetch(artifact(), true, Mono.empty()).subscribe(step -> {}, errors::add);
+                spin(random.nextInt(200));
+                mine.dispose();
+                spin(random.nextInt(400));
+            }
+        };
+
+        Mono<Void> thread = Mono.<Void>fromRunnable(coming).subscribeOn(Schedulers.boundedElastic());
+        Mono.when(thread, thread).block(Duration.ofSeconds(60));
+
+        assertThat(underWay).as("transfers that nobody waits for").hasValue(0);
+        assertThat(errors).isEmpty();
+    }
+
+    @Test
     void whatIsEvictedRightAfterItsCommitIsFetchedAgain() {
         source.serve(FILE, content);
         AtomicInteger finds = new AtomicInteger();
@@ -167,6 +210,12 @@ class TransfersTest {
                         .orElseThrow());
 
         assertThat(store.referenced()).isZero();
+    }
+
+    private static void spin(int times) {
+        for (int i = 0; i < times; i++) {
+            Thread.onSpinWait();
+        }
     }
 
     private static void release(Transfers.Step step) {
