@@ -215,6 +215,8 @@ public final class HttpArtifactSource implements ArtifactSource {
                     .get()
                     .uri(hop.uri())
                     .responseConnection((response, connection) -> answer(hop, offset, where, response, connection))
+                    // A cancellation between the answer's arrival and its delivery: nobody else closes it then.
+                    .doOnDiscard(Connection.class, Connection::dispose)
                     .onErrorMap(failure -> Passed.unwrap(failure, where));
         }
 

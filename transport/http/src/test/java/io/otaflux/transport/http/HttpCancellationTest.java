@@ -11,17 +11,25 @@ import io.otaflux.transport.http.ScriptedServer.Answer;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.reactivestreams.Subscription;
+import reactor.core.Disposable;
+import reactor.core.Disposables;
 import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
+import reactor.core.publisher.Hooks;
 import reactor.core.publisher.Mono;
+import reactor.core.publisher.Operators;
+import reactor.netty.http.client.HttpClientResponse;
 import reactor.test.StepVerifier;
+import reactor.util.context.Context;
 
 class HttpCancellationTest {
 
@@ -84,6 +92,77 @@ class HttpCancellationTest {
             source.close().block(PATIENCE);
             worker.shutdown();
         }
+        ledger.assertNoLeaks();
+    }
+
+    @Test
+    void anAnswerThatIsCancelledInTheInstantOfItsArrivalGivesItsConnectionBack() {
+        byte[] body = new byte[SIZE];
+        CompletableFuture<Void> asked = new CompletableFuture<>();
+        Answer answer = peer -> {
+            asked.join();
+            peer.send(("HTTP/1.1 200 OK\r\nContent-Length: " + SIZE + "\r\n\r\n").getBytes(ISO_8859_1));
+            peer.send(body);
+        };
+        BufferLedger ledger = new BufferLedger();
+        HttpArtifactSource source = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allocator(ledger.allocator())
+                .maxConnections(1)
+                .build();
+        Disposable.Swap asking = Disposables.swap();
+        AtomicInteger arrived = new AtomicInteger();
+        AtomicInteger received = new AtomicInteger();
+        // Reactor Netty hands over the connection and then, on it, the answer through a Mono.create. This is right
+        // behind it.
+        Hooks.onEachOperator(
+                "cancellation",
+                Operators.lift(
+                        operator -> operator.getClass().getSimpleName().equals("MonoCreate"),
+                        (operator, next) -> new BaseSubscriber<Object>() {
+                            @Override
+                            public Context currentContext() {
+                                return next.currentContext();
+                            }
+
+                            @Override
+                            protected void hookOnSubscribe(Subscription subscription) {
+                                next.onSubscribe(this);
+                            }
+
+                            @Override
+                            protected void hookOnNext(Object value) {
+                                if (value instanceof HttpClientResponse && arrived.incrementAndGet() == 2) {
+                                    asking.dispose();
+                                }
+                                next.onNext(value);
+                            }
+
+                            @Override
+                            protected void hookOnError(Throwable error) {
+                                next.onError(error);
+                            }
+
+                            @Override
+                            protected void hookOnComplete() {
+                                next.onComplete();
+                            }
+                        }));
+
+        try (ScriptedServer server = new ScriptedServer(answer, answer)) {
+            asking.update(source.read(whole(server.uri("/a"), SIZE), content -> content.bytes())
+                    .doOnNext(buffer -> received.incrementAndGet())
+                    .subscribe());
+            asked.complete(null);
+            Awaitility.await().atMost(PATIENCE).until(() -> arrived.get() == 2);
+
+            assertThat(Asking.ask(source, whole(server.uri("/a"), SIZE)).bytes())
+                    .hasSize(SIZE);
+        } finally {
+            Hooks.resetOnEachOperator("cancellation");
+            source.close().block(PATIENCE);
+        }
+        assertThat(received).hasValue(0);
         ledger.assertNoLeaks();
     }
 
