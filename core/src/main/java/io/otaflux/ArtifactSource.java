@@ -5,6 +5,7 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Publisher;
 import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
 
 /** Where the bytes of artifacts come from. */
 public interface ArtifactSource {
@@ -22,6 +23,16 @@ public interface ArtifactSource {
      *     publisher pass through unchanged
      */
     <T> Flux<T> read(Request request, Function<Content, Publisher<T>> consumer);
+
+    /**
+     * Gives back what the source holds, such as connections and threads. Requests that are under way end with an error.
+     *
+     * @return a {@code Mono} that starts when it is subscribed to, and completes when nothing is held any more. Defaults to
+     *     nothing to do
+     */
+    default Mono<Void> close() {
+        return Mono.empty();
+    }
 
     /**
      * What is asked for.

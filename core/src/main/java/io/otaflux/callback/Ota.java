@@ -3,6 +3,7 @@ package io.otaflux.callback;
 import io.otaflux.Artifact;
 import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactStore;
+import io.otaflux.ChannelException;
 import io.otaflux.DeviceId;
 import io.otaflux.Digest;
 import io.otaflux.DigestMismatchException;
@@ -12,8 +13,10 @@ import io.otaflux.Installer;
 import io.otaflux.LengthMismatchException;
 import io.otaflux.OtaClient;
 import io.otaflux.OtaException;
+import io.otaflux.RefusedException;
 import io.otaflux.StorageException;
 import io.otaflux.UpgradeChannel;
+import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
 import java.io.IOException;
 import java.net.URI;
@@ -21,9 +24,9 @@ import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -36,16 +39,21 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
 import reactor.core.Disposables;
+import reactor.core.Exceptions;
+import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Schedulers;
 import reactor.util.Logger;
 import reactor.util.Loggers;
+import reactor.util.retry.Retry;
 
 /**
  * The {@code ota} module of AliOS Things HaaS on the JVM, for programs written against it.
@@ -66,7 +74,9 @@ import reactor.util.Loggers;
  *
  * <p>Module {@code default} is the system firmware: its upgrade runs by itself with the installer that is configured for
  * it, and fires no callback. An upgrade of another module is the program's: it ends as succeeded when the program has
- * {@linkplain #report reported} the new version, and as failed when its download or verification fails.
+ * {@linkplain #report reported} the new version, and as failed when its download or verification fails. As long as neither
+ * download nor verification is under way, a trigger that comes next is fired at once, be it the same one once more or
+ * another, which then takes its place. Triggers of several files are refused and reported.
  *
  * <p>Where the original fell short, this does not: URLs of any length, several downloads at once, the length is checked,
  * digests compare in any case, and a download goes on where it broke off, also after a restart.
@@ -85,13 +95,13 @@ public final class Ota implements AutoCloseable {
     private static final Logger log = Loggers.getLogger(Ota.class);
 
     private static final int BUFFER = 1 << 20;
+    private static final Duration REFUSED = Duration.ofSeconds(10);
+    private static final Duration REFUSED_FOR_LONG = Duration.ofMinutes(5);
 
     private final Builder settings;
     private final ExecutorService callbacks;
     private final Map<Integer, Consumer<Object>> listeners = new ConcurrentHashMap<>();
-    /** The latest trigger of each device and module. Not by URL: a signed one is another each time. */
-    private final Map<String, UpgradeTrigger> triggered = new ConcurrentHashMap<>();
-
+    private final Triggers triggers = new Triggers();
     private final Map<String, UpgradeTrigger> unheard = new LinkedHashMap<>();
     private final Map<Path, Fetched> fetched = new ConcurrentHashMap<>();
     private final Disposable.Composite running = Disposables.composite();
@@ -121,19 +131,25 @@ public final class Ota implements AutoCloseable {
     }
 
     /** What {@link #init} starts. */
-    private record Service(UpgradeChannel channel, OtaClient client, ArtifactStore store) {}
+    private record Service(UpgradeChannel channel, OtaClient client, ArtifactStore store, Mono<Void> closing) {}
 
     /** A file that {@link #download} put somewhere, and what was learnt of it on the way. */
     private record Fetched(@Nullable UpgradeTrigger trigger, Downloaded downloaded, Fingerprint fingerprint) {}
 
     /** What tells an untouched file from another. */
     private record Fingerprint(
-            long size, long modified, @Nullable Object key) {
+            long size,
+            FileTime modified,
+            @Nullable Object key,
+            @Nullable Object changed) {
 
         static Fingerprint of(Path path) throws IOException {
             BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
-            return new Fingerprint(
-                    attributes.size(), attributes.lastModifiedTime().toMillis(), attributes.fileKey());
+            // The one time that nobody can set back, where the system keeps it.
+            Object changed = path.getFileSystem().supportedFileAttributeViews().contains("unix")
+                    ? Files.getAttribute(path, "unix:ctime")
+                    : null;
+            return new Fingerprint(attributes.size(), attributes.lastModifiedTime(), attributes.fileKey(), changed);
         }
     }
 
@@ -163,39 +179,134 @@ public final class Ota implements AutoCloseable {
 
     private void start(UpgradeChannel channel) {
         ArtifactStore store = settings.openStore(channel.device());
-        OtaClient.Builder builder = OtaClient.builder(channel)
-                .source(settings.openSource())
-                .store(store)
-                // Whether the digest is good enough is for the program to say, which calls verify with it.
-                .acceptMissingDigests(true);
-        settings.installers.forEach(builder::installer);
-        OtaClient client = settings.customizer.apply(builder).build();
-        service = new Service(channel, client, store);
+        try {
+            ArtifactSource source = settings.openSource();
+            OtaClient.Builder builder =
+                    OtaClient.builder(heard(channel)).source(source).store(store);
+            settings.installers.forEach(builder::installer);
+            OtaClient client = settings.customizer.apply(builder).build();
+            Mono<Void> closing = settings.owns(source) ? source.close().then(store.close()) : store.close();
+            service = new Service(channel, client, store, closing);
+        } catch (RuntimeException e) {
+            store.close().subscribe(done -> {}, also -> log.warn("ota.init: {}", also.toString()));
+            throw e;
+        }
+        Service started = service;
         background(
                 "triggers",
-                client.triggers()
-                        .doOnNext(trigger -> triggered(client, trigger))
+                started.client()
+                        .triggers()
+                        .doOnNext(trigger -> begun(started.client(), trigger))
+                        // Refused: the device may be enabled again, and nobody but this would notice.
+                        .retryWhen(Retry.backoff(Long.MAX_VALUE, REFUSED)
+                                .maxBackoff(REFUSED_FOR_LONG)
+                                .filter(ChannelException.class::isInstance)
+                                .doBeforeRetry(retry -> log.warn(
+                                        "ota: the platform refuses this device: {}",
+                                        retry.failure().toString())))
                         .then());
     }
 
-    private void triggered(OtaClient client, UpgradeTrigger trigger) {
+    /** {@code channel}, listened in on: the engine emits a trigger when its turn has come, and the program is to know. */
+    private UpgradeChannel heard(UpgradeChannel channel) {
+        return new UpgradeChannel() {
+            @Override
+            public DeviceId device() {
+                return channel.device();
+            }
+
+            @Override
+            public Flux<Delivery> triggers() {
+                return channel.triggers().doOnNext(delivery -> {
+                    UpgradeTrigger trigger = delivery.trigger();
+                    if (!trigger.module().equals(UpgradeTrigger.DEFAULT_MODULE)) {
+                        move(triggers.pushed(trigger), trigger);
+                    }
+                });
+            }
+
+            @Override
+            public Mono<Void> report(DeviceId device, String module, String version) {
+                return channel.report(device, module, version);
+            }
+
+            @Override
+            public Mono<Void> report(UpgradeEvent event) {
+                return channel.report(event);
+            }
+
+            @Override
+            public Mono<UpgradeTrigger> refresh(UpgradeTrigger trigger) {
+                return channel.refresh(trigger);
+            }
+
+            @Override
+            public boolean sendsWeakDigests() {
+                return channel.sendsWeakDigests();
+            }
+        };
+    }
+
+    private void begun(OtaClient client, UpgradeTrigger trigger) {
         if (trigger.module().equals(UpgradeTrigger.DEFAULT_MODULE)) {
             background(
                     "firmware upgrade",
                     client.upgrade(trigger)
                             .doOnNext(event -> log.info("ota: {}", event))
                             .then());
-            return;
+        } else if (trigger.artifacts().size() > 1) {
+            OtaException several = new RefusedException(
+                    OtaException.Stage.TRANSPORT,
+                    OtaException.Reason.UNSUPPORTED,
+                    trigger.key() + ": " + trigger.artifacts().size() + " files (expected: 1, for callbacks)");
+            log.warn("ota: {}", several.getMessage());
+            background("refusal", client.fail(trigger, several).then());
+        } else {
+            move(triggers.begun(trigger), trigger);
         }
-        String place = trigger.device() + " " + trigger.module();
-        triggered.put(place, trigger);
+    }
+
+    private void move(Triggers.Move move, UpgradeTrigger trigger) {
+        switch (move) {
+            case NOTHING -> {}
+            case TELL -> tell(trigger);
+            case GIVE_UP -> giveUp(trigger);
+        }
+    }
+
+    private void tell(UpgradeTrigger trigger) {
         synchronized (unheard) {
             if (!listeners.containsKey(ON_TRIGGER)) {
-                unheard.put(place, trigger);
+                unheard.put(trigger.device() + " " + trigger.module(), trigger);
                 return;
             }
         }
         fire(ON_TRIGGER, dictionary(trigger));
+    }
+
+    /** Nobody is at what the program was told before, and the platform wants something else by now. */
+    private void giveUp(UpgradeTrigger trigger) {
+        Service active = service;
+        if (active != null) {
+            triggers.toldBefore(trigger)
+                    .ifPresent(before -> background(
+                            "a trigger that nobody took up",
+                            active.client().cancel(before, "superseded").then()));
+        }
+    }
+
+    /** {@code work}, an upgrade's download or verification; it ends the upgrade when it errors. */
+    private <T> Mono<T> working(@Nullable UpgradeTrigger trigger, Mono<T> work) {
+        if (trigger == null) {
+            return work;
+        }
+        return Mono.using(
+                () -> {
+                    triggers.work(trigger);
+                    return new AtomicBoolean();
+                },
+                failed -> work.doOnError(OtaException.class, e -> failed.set(true)),
+                failed -> move(triggers.rest(trigger, failed.get()), trigger));
     }
 
     private static Map<String, Object> dictionary(UpgradeTrigger trigger) {
@@ -238,9 +349,11 @@ public final class Ota implements AutoCloseable {
             DeviceId device = new DeviceId(
                     dictionary.optionalText("product_key").orElse(own.product()),
                     dictionary.optionalText("device_name").orElse(own.name()));
-            background(
-                    "report",
-                    active.client().report(device, dictionary.text("module_name"), dictionary.text("version")));
+            String module = dictionary.text("module_name");
+            String version = dictionary.text("version");
+            Mono<Void> report = active.client().report(device, module, version);
+            triggers.reported(device, module, version);
+            background("report", report);
             return ResultCode.SUCCESS;
         });
     }
@@ -324,26 +437,18 @@ public final class Ota implements AutoCloseable {
             Dictionary dictionary = new Dictionary(arguments);
             String url = dictionary.text("url");
             Path path = path(dictionary);
-            UpgradeTrigger known = triggered(url);
+            UpgradeTrigger known = triggers.find(url).orElse(null);
             UpgradeTrigger trigger = known == null ? unknown(active, url) : known;
+            Mono<Void> placed = active.client().download(trigger).flatMap(downloaded -> place(downloaded, path, known));
             background(
                     "download",
-                    active.client()
-                            .download(trigger)
-                            .flatMap(downloaded -> place(downloaded, path, known))
+                    working(known, placed)
                             .thenReturn(ResultCode.SUCCESS)
-                            .onErrorResume(OtaException.class, e -> failed("download", e))
+                            .onErrorResume(e -> failed("download", e, ResultCode::ofDownload))
                             .doOnNext(result -> fire(ON_DOWNLOAD, result.code()))
                             .then());
             return ResultCode.SUCCESS;
         });
-    }
-
-    private @Nullable UpgradeTrigger triggered(String url) {
-        return triggered.values().stream()
-                .filter(trigger -> trigger.artifact().location().toString().equals(url))
-                .findFirst()
-                .orElse(null);
     }
 
     private static UpgradeTrigger unknown(Service active, String url) {
@@ -410,34 +515,20 @@ public final class Ota implements AutoCloseable {
         return Mono.fromCallable(() -> new Digest(Digest.Algorithm.named(hashType), hash))
                 .flatMap(expected -> compared(active, path, length, expected))
                 .thenReturn(ResultCode.SUCCESS)
-                .onErrorResume(OtaException.class, e -> failed("verify", e))
-                .onErrorResume(IllegalArgumentException.class, e -> {
-                    log.warn("ota.verify: {}", e.getMessage());
-                    return Mono.just(ResultCode.INVALID_PARAMETER);
-                })
-                .onErrorResume(NoSuchFileException.class, e -> {
-                    log.warn("ota.verify: there is no file at the store_path");
-                    return Mono.just(ResultCode.SET_BOOT_FAIL);
-                })
-                .onErrorResume(IOException.class, e -> {
-                    log.warn("ota.verify: {}", e.toString());
-                    return Mono.just(ResultCode.VERIFY_IMAGE_FAIL);
-                });
+                .onErrorResume(e -> failed("verify", e, ResultCode::ofVerification));
     }
 
     private Mono<Boolean> compared(Service active, Path path, long length, Digest expected) {
-        return Mono.fromCallable(() -> {
-                    Fetched file = fetched.get(path);
-                    return file != null && file.fingerprint().equals(Fingerprint.of(path)) ? file : null;
-                })
+        Fetched here = fetched.get(path);
+        UpgradeTrigger trigger = here == null ? null : here.trigger();
+        Mono<Boolean> comparison = Mono.fromCallable(
+                        () -> here != null && here.fingerprint().equals(Fingerprint.of(path)) ? here : null)
                 .subscribeOn(Schedulers.boundedElastic())
                 .filter(file -> knows(file.downloaded(), expected.algorithm()))
                 .flatMap(file -> stage(active, file, length, expected))
                 .switchIfEmpty(Mono.defer(() -> read(path, length, expected)))
-                .onErrorResume(OtaException.class, e -> {
-                    Fetched file = fetched.get(path);
-                    return fail(file == null ? null : file.trigger(), e).then(Mono.error(e));
-                });
+                .onErrorResume(OtaException.class, e -> fail(trigger, e).then(Mono.error(e)));
+        return working(trigger, comparison);
     }
 
     private static boolean knows(Downloaded downloaded, Digest.Algorithm algorithm) {
@@ -493,9 +584,16 @@ public final class Ota implements AutoCloseable {
                 : active.client().fail(trigger, cause).then();
     }
 
-    private static Mono<ResultCode> failed(String what, OtaException cause) {
-        log.warn("ota.{}: {} {}", what, cause.reason(), cause.getMessage());
-        return Mono.just(ResultCode.of(cause));
+    private static Mono<ResultCode> failed(String what, Throwable cause, Function<Throwable, ResultCode> code) {
+        Exceptions.throwIfJvmFatal(cause);
+        ResultCode result = code.apply(cause);
+        log.warn(
+                "ota.{}: {}",
+                what,
+                cause instanceof OtaException failure
+                        ? failure.reason() + " " + failure.getMessage()
+                        : cause.getClass().getSimpleName() + " " + cause.getMessage());
+        return Mono.just(result);
     }
 
     private static OtaException unreadable(Path path, IOException cause) {
@@ -555,7 +653,7 @@ public final class Ota implements AutoCloseable {
         Service active = service;
         if (active != null) {
             active.client().dispose();
-            active.store().close().block(Duration.ofSeconds(30));
+            active.closing().block(Duration.ofSeconds(30));
         }
     }
 
@@ -570,7 +668,10 @@ public final class Ota implements AutoCloseable {
 
         private Builder() {}
 
-        /** Where files come from. Defaults to the {@link ArtifactSource.Provider} on the class path. */
+        /**
+         * Where files come from; it stays open when the module is closed. Defaults to what the {@link
+         * ArtifactSource.Provider} on the class path makes, which is closed together with the module.
+         */
         public Builder source(ArtifactSource source) {
             this.source = Objects.requireNonNull(source, "source");
             return this;
@@ -605,6 +706,11 @@ public final class Ota implements AutoCloseable {
 
         public Ota build() {
             return new Ota(this);
+        }
+
+        /** Tells whether {@link Ota} made this source, so that it has to close it. */
+        private boolean owns(ArtifactSource opened) {
+            return opened != source;
         }
 
         private ArtifactSource openSource() {

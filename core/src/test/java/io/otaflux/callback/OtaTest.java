@@ -5,28 +5,37 @@ import static org.awaitility.Awaitility.await;
 
 import io.netty.buffer.ByteBuf;
 import io.otaflux.Artifact;
+import io.otaflux.ArtifactStore;
 import io.otaflux.Backoff;
 import io.otaflux.DeviceId;
 import io.otaflux.Digest;
 import io.otaflux.Hasher;
 import io.otaflux.Installer;
+import io.otaflux.LengthMismatchException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.OtaException.Stage;
 import io.otaflux.SourceException;
 import io.otaflux.StorageException;
 import io.otaflux.TransferException;
 import io.otaflux.UpgradeEvent;
+import io.otaflux.UpgradeJournal;
 import io.otaflux.UpgradeTrigger;
 import io.otaflux.testkit.MemoryChannel;
 import io.otaflux.testkit.MemorySource;
 import io.otaflux.testkit.MemoryStore;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.URI;
+import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -36,16 +45,21 @@ import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Schedulers;
+import reactor.test.scheduler.VirtualTimeScheduler;
 
 class OtaTest {
 
@@ -61,6 +75,7 @@ class OtaTest {
     private final List<Integer> downloads = new CopyOnWriteArrayList<>();
     private final List<Integer> verifications = new CopyOnWriteArrayList<>();
     private final byte[] content = bytes(50_000);
+    private final AtomicInteger closings = new AtomicInteger();
 
     private Ota ota;
     private int handle;
@@ -180,7 +195,157 @@ class OtaTest {
         await().atMost(SOON).until(() -> channel.versions().contains("pk/sub mcu=7"));
     }
 
+    // triggers that the program does not finish
+
+    @Test
+    void aTriggerThatIsLeftLyingGivesWayToTheNext() {
+        ota.init(Map.of("device_handle", handle));
+        ota.on(1, (Map<String, Object> data) -> triggers.add(data));
+        channel.push(trigger("app", "2.0.0", md5(content)));
+        await().atMost(SOON).until(() -> triggers.size() == 1);
+
+        channel.push(trigger("app", "3.0.0", md5(content)));
+
+        await().atMost(SOON).until(() -> triggers.size() == 2);
+        assertThat(triggers).extracting(data -> data.get("version")).containsExactly("2.0.0", "3.0.0");
+    }
+
+    @Test
+    void aTriggerThatIsLeftLyingIsFiredAgainWhenItIsPushedAgain() {
+        ota.init(Map.of("device_handle", handle));
+        ota.on(1, (Map<String, Object> data) -> triggers.add(data));
+        channel.push(trigger("app", "2.0.0", md5(content)));
+        await().atMost(SOON).until(() -> triggers.size() == 1);
+
+        channel.push(trigger("app", "2.0.0", md5(content)));
+
+        await().atMost(SOON).until(() -> triggers.size() == 2);
+        assertThat(channel.deliveries()).hasSize(2).allMatch(MemoryChannel.MemoryDelivery::isAcknowledged);
+    }
+
+    @Test
+    void whatAnEarlierProcessLeftLyingGivesWayToo() {
+        ota.init(Map.of("device_handle", handle));
+        ota.on(1, (Map<String, Object> data) -> triggers.add(data));
+        channel.push(trigger("app", "2.0.0", md5(content)));
+        await().atMost(SOON).until(() -> triggers.size() == 1);
+        ota.close();
+        ota = Ota.builder().source(source).store(store.reopen()).build();
+        ota.init(Map.of("device_handle", handle));
+        ota.on(1, (Map<String, Object> data) -> triggers.add(data));
+        await().atMost(SOON).until(() -> triggers.size() == 2);
+
+        channel.push(trigger("app", "3.0.0", md5(content)));
+
+        await().atMost(SOON).until(() -> triggers.size() == 3);
+        assertThat(triggers).last().satisfies(data -> assertThat(data).containsEntry("version", "3.0.0"));
+    }
+
+    @Test
+    void aDownloadThatRunsIsFinishedBeforeTheNextTriggerIsFired() {
+        CountDownLatch go = new CountDownLatch(1);
+        source.fault(bytes -> bytes.delaySubscription(
+                Mono.fromRunnable(() -> awaitLatch(go)).subscribeOn(Schedulers.boundedElastic())));
+        program();
+        ota.on(2, (int code) -> downloads.add(code));
+        channel.push(trigger("app", "2.0.0", md5(content)));
+        await().atMost(SOON).until(() -> !source.requests().isEmpty());
+
+        channel.push(trigger("app", "3.0.0", md5(content)));
+        assertThat(triggers).hasSize(1);
+        go.countDown();
+
+        await().atMost(SOON).until(() -> triggers.size() == 2);
+        assertThat(downloads).startsWith(0);
+    }
+
+    @Test
+    void aTriggerOfSeveralFilesIsRefusedAndThePlatformHears() {
+        program();
+        Artifact one = trigger("app", "2.0.0", md5(content)).artifact();
+
+        channel.push(new UpgradeTrigger(channel.device(), "app", "2.0.0", List.of(one, one), Map.of()));
+
+        await().atMost(SOON)
+                .untilAsserted(() -> assertThat(channel.events(UpgradeEvent.Failed.class))
+                        .singleElement()
+                        .satisfies(failed -> assertThat(failed.cause().reason()).isEqualTo(Reason.UNSUPPORTED)));
+        assertThat(triggers).isEmpty();
+    }
+
+    @Test
+    void firmwareWithoutADigestIsNotInstalled() {
+        List<String> installed = new CopyOnWriteArrayList<>();
+        ota.close();
+        ota = Ota.builder()
+                .source(source)
+                .store(store)
+                .firmware(verified -> Mono.fromSupplier(() -> {
+                    installed.add(verified.trigger().version());
+                    return Installer.Effect.IMMEDIATE;
+                }))
+                .build();
+        program();
+        URI location = location("firmware");
+        source.serve(location, content);
+
+        channel.push(new UpgradeTrigger(
+                channel.device(), "default", "2.0.0", new Artifact("default", location, content.length, List.of())));
+
+        await().atMost(SOON)
+                .untilAsserted(() -> assertThat(channel.events(UpgradeEvent.Failed.class))
+                        .singleElement()
+                        .satisfies(failed -> assertThat(failed.cause().reason()).isEqualTo(Reason.NO_DIGEST)));
+        assertThat(installed).isEmpty();
+    }
+
+    @Test
+    void aDeviceThatIsRefusedHearsTriggersAgainWhenItIsEnabled() {
+        VirtualTimeScheduler time = VirtualTimeScheduler.getOrSet();
+        try {
+            program();
+            channel.refuse();
+            channel.accept();
+
+            time.advanceTimeBy(Duration.ofMinutes(1));
+            channel.push(trigger("app", "2.0.0", md5(content)));
+
+            await().atMost(SOON).until(() -> !triggers.isEmpty());
+        } finally {
+            VirtualTimeScheduler.reset();
+        }
+    }
+
+    @Test
+    void aStartThatFailsLeavesTheStateFree() {
+        ota.close();
+        ota = Ota.builder()
+                .source(source)
+                .store(new ClosingStore(store, closings))
+                .client(client -> {
+                    throw new IllegalStateException("misconfigured");
+                })
+                .build();
+
+        assertThat(ota.init(Map.of("device_handle", handle))).isEqualTo(-1);
+
+        assertThat(closings).hasValue(1);
+    }
+
     // download
+
+    @Test
+    void aDownloadWhoseUpgradeIsReachedMeanwhileComesBackToo() {
+        program();
+        source.hangAfter(1);
+        channel.push(trigger("app", "2.0.0", md5(content)));
+        await().atMost(SOON).until(() -> !source.requests().isEmpty());
+
+        ota.report(version("app", "2.0.0"));
+
+        await().atMost(SOON).until(() -> !downloads.isEmpty());
+        assertThat(downloads).containsExactly(-9);
+    }
 
     @Test
     void anUnknownUrlIsDownloadedToo() {
@@ -203,7 +368,7 @@ class OtaTest {
             source.serve(location(name), name.getBytes(StandardCharsets.UTF_8))
                     .fault(bytes -> bytes.doOnSubscribe(s -> both.countDown())
                             .delaySubscription(Mono.fromRunnable(() -> awaitLatch(both))
-                                    .subscribeOn(reactor.core.scheduler.Schedulers.boundedElastic())));
+                                    .subscribeOn(Schedulers.boundedElastic())));
             ota.download(Map.of(
                     "url",
                     location(name).toString(),
@@ -220,8 +385,13 @@ class OtaTest {
 
     static Stream<Arguments> downloadFailures() {
         return Stream.of(
-                Arguments.of(new TransferException(Reason.CONNECTION_LOST, "reset", null), -7),
-                Arguments.of(new TransferException(Reason.TIMEOUT, "silence", null), -7),
+                Arguments.of(new TransferException(Reason.CONNECTION_LOST, "no", new ConnectException("no")), -7),
+                Arguments.of(new TransferException(Reason.TIMEOUT, "no", new ConnectException("late")), -7),
+                Arguments.of(new TransferException(Reason.CONNECTION_LOST, "no", new UnknownHostException("x")), -7),
+                Arguments.of(new TransferException(Reason.CONNECTION_LOST, "reset", null), -9),
+                Arguments.of(new TransferException(Reason.TIMEOUT, "silence", null), -9),
+                Arguments.of(new LengthMismatchException("app", 1, 2), -9),
+                Arguments.of(new LengthMismatchException("app", 2, 1), -9),
                 Arguments.of(new SourceException(Reason.TLS, "certificate", null), -7),
                 Arguments.of(new SourceException(Reason.NOT_FOUND, 404, "404", null), -8),
                 Arguments.of(new SourceException(Reason.FORBIDDEN, 403, "403", null), -8),
@@ -297,12 +467,62 @@ class OtaTest {
         byte[] tampered = content.clone();
         tampered[100] ^= 1;
         Files.write(file, tampered);
-        Files.setLastModifiedTime(file, java.nio.file.attribute.FileTime.fromMillis(1));
+        Files.setLastModifiedTime(file, FileTime.fromMillis(1));
 
         verify(content.length, "md5", md5(content).hex());
 
         await().atMost(SOON).until(() -> !verifications.isEmpty());
         assertThat(verifications).containsExactly(-10);
+    }
+
+    @Test
+    void aFileThatWasChangedAndGivenItsOldTimeBackIsReadAgain() throws IOException {
+        program();
+        ota.on(2, (int code) -> downloads.add(code));
+        channel.push(trigger("app", "2.0.0", md5(content)));
+        await().atMost(SOON).until(() -> downloads.contains(0));
+        FileTime before = Files.getLastModifiedTime(file);
+        try (FileChannel change = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            change.write(ByteBuffer.wrap(new byte[] {(byte) (content[100] ^ 1)}), 100);
+        }
+        Files.setLastModifiedTime(file, before);
+
+        verify(content.length, "md5", md5(content).hex());
+
+        await().atMost(SOON).until(() -> !verifications.isEmpty());
+        assertThat(verifications).containsExactly(-10);
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFileThatNobodyTouchedIsNotReadAgain() throws IOException {
+        byte[] large = bytes(32 << 20);
+        source.chunk(1 << 20);
+        program();
+        ota.on(2, (int code) -> downloads.add(code));
+        UpgradeTrigger trigger = new UpgradeTrigger(
+                channel.device(),
+                "app",
+                "2.0.0",
+                new Artifact("app", location("large"), large.length, List.of(md5(large))));
+        source.serve(location("large"), large);
+        channel.push(trigger);
+        await().atMost(SOON).until(() -> downloads.contains(0));
+        long before = bytesRead();
+
+        verify(large.length, "md5", md5(large).hex());
+
+        await().atMost(SOON).until(() -> !verifications.isEmpty());
+        assertThat(verifications).containsExactly(0);
+        assertThat(bytesRead() - before).isLessThan(large.length / 2);
+    }
+
+    /** What this process has read from files so far, by the kernel's count. */
+    private static long bytesRead() throws IOException {
+        return Files.readAllLines(Path.of("/proc/self/io")).stream()
+                .filter(line -> line.startsWith("rchar:"))
+                .mapToLong(line -> Long.parseLong(line.substring(6).strip()))
+                .sum();
     }
 
     @Test
@@ -321,6 +541,10 @@ class OtaTest {
         program();
         verify(1, "md5", md5(content).hex());
         await().atMost(SOON).until(() -> verifications.contains(-17));
+        Path link = Files.createSymbolicLink(directory.resolve("link"), directory.resolve("link"));
+        ota.verify(Map.of("length", 1, "store_path", link.toString(), "hash_type", "md5", "hash", "00".repeat(16)));
+        await().atMost(SOON).until(() -> verifications.size() == 2);
+        assertThat(verifications).containsExactly(-17, -17);
 
         Files.write(file, content);
         verify(content.length, "sha256", "00".repeat(32));
@@ -328,7 +552,7 @@ class OtaTest {
         verify(content.length, "crc32", "00");
         await().atMost(SOON).until(() -> verifications.contains(-25));
         verify(content.length, "md5", "not hexadecimal");
-        await().atMost(SOON).until(() -> verifications.size() == 4);
+        await().atMost(SOON).until(() -> verifications.size() == 5);
         assertThat(verifications).last().isEqualTo(-25);
     }
 
@@ -504,5 +728,29 @@ class OtaTest {
         Hasher hasher = new Hasher(Set.of(algorithm));
         hasher.update(ByteBuffer.wrap(content));
         return hasher.finish().get(0);
+    }
+
+    /** Counts how often it is closed. */
+    private record ClosingStore(ArtifactStore store, AtomicInteger closings) implements ArtifactStore {
+
+        @Override
+        public Mono<Stored> find(Collection<Digest> digests) {
+            return store.find(digests);
+        }
+
+        @Override
+        public Mono<Writer> open(Artifact artifact) {
+            return store.open(artifact);
+        }
+
+        @Override
+        public UpgradeJournal journal() {
+            return store.journal();
+        }
+
+        @Override
+        public Mono<Void> close() {
+            return store.close().doOnSubscribe(begun -> closings.incrementAndGet());
+        }
     }
 }

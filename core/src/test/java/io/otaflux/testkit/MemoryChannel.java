@@ -108,6 +108,11 @@ public final class MemoryChannel implements UpgradeChannel {
         }
     }
 
+    /** Takes the refusal back. */
+    public synchronized void accept() {
+        refused = false;
+    }
+
     /** Every delivery so far. */
     public List<MemoryDelivery> deliveries() {
         return deliveries;

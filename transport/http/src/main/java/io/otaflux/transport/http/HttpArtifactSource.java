@@ -155,6 +155,7 @@ public final class HttpArtifactSource implements ArtifactSource {
      *
      * @return a {@code Mono} that starts when it is subscribed to and completes when everything is closed
      */
+    @Override
     public Mono<Void> close() {
         return Mono.defer(() -> {
             closed = true;
