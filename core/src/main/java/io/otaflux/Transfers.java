@@ -434,18 +434,22 @@ final class Transfers {
                 relocated = false;
             }
             if (e instanceof SourceException gone && mayHaveMoved(gone) && !relocated && located) {
-                relocated = true;
-                return relocate(gone).thenMany(Flux.empty());
+                return relocate(gone)
+                        .doOnSuccess(done -> relocated = true)
+                        .thenMany(Flux.<Step>empty())
+                        // The platform could not be asked, which says nothing about what it would have said.
+                        .onErrorResume(TransferException.class, unasked -> again(unasked, progress));
             }
-            if (!(e instanceof TransferException interrupted)) {
-                return Flux.error(e);
-            }
+            return e instanceof TransferException interrupted ? again(interrupted, progress) : Flux.error(e);
+        }
+
+        private Flux<Step> again(TransferException interrupted, boolean progress) {
             // A drip is progress of a kind that must not go on for ever.
-            if (progress && e.reason() != OtaException.Reason.TOO_SLOW) {
+            if (progress && interrupted.reason() != OtaException.Reason.TOO_SLOW) {
                 failures = 0;
             }
             if (++failures > backoff.attempts()) {
-                return Flux.error(e);
+                return Flux.error(interrupted);
             }
             pause = backoff.pause(failures, interrupted.retryAfter().orElse(null));
             return Flux.just(new Step.Broke(interrupted, pause));

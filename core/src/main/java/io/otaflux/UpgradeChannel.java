@@ -48,8 +48,9 @@ public interface UpgradeChannel {
     /**
      * Asks the platform for the pending upgrade of {@code trigger}'s device and module, to have a fresh location.
      *
-     * @return a {@code Mono} that emits the pending trigger, or completes empty where nothing is pending or the platform
-     *     cannot be asked. Defaults to empty
+     * @return a {@code Mono} that emits the pending trigger, or completes empty where nothing is pending or the protocol
+     *     has no such question. It errors with {@link TransferException} where the platform could not be asked now, or
+     *     asks to come back later. Defaults to empty
      */
     default Mono<UpgradeTrigger> refresh(UpgradeTrigger trigger) {
         return Mono.empty();

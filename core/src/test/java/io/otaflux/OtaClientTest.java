@@ -672,6 +672,45 @@ class OtaClientTest {
     }
 
     @Test
+    void aPlatformThatCannotBeAskedNowIsAskedAgain() {
+        byte[] content = bytes(10_000);
+        UpgradeTrigger trigger = served("app", "2", content);
+        channel.pending(new UpgradeTrigger(
+                trigger.device(),
+                "app",
+                "2",
+                trigger.artifact().at(URI.create("https://files.example.com/app-2?token=fresh"))));
+        channel.unanswered(2, new TransferException(Reason.SERVER_BUSY, "ask later", null));
+        run(client());
+        source.refuse(new SourceException(Reason.FORBIDDEN, 403, "403", null));
+        source.refuse(new SourceException(Reason.FORBIDDEN, 403, "403", null));
+        source.refuse(new SourceException(Reason.FORBIDDEN, 403, "403", null));
+
+        channel.push(trigger);
+        time.advanceTimeBy(Duration.ofMinutes(30));
+
+        assertThat(events)
+                .filteredOn(UpgradeEvent.Interrupted.class::isInstance)
+                .hasSize(2);
+        assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
+    }
+
+    @Test
+    void aPlatformThatCanNeverBeAskedExhaustsTheBudget() {
+        UpgradeTrigger trigger = served("app", "2", bytes(100));
+        channel.unanswered(100, new TransferException(Reason.SERVER_BUSY, "ask later", null));
+        run(client());
+        for (int i = 0; i < 100; i++) {
+            source.refuse(new SourceException(Reason.FORBIDDEN, 403, "403", null));
+        }
+
+        channel.push(trigger);
+        time.advanceTimeBy(Duration.ofHours(12));
+
+        assertFailed(Reason.SERVER_BUSY);
+    }
+
+    @Test
     void aLocationThatStaysForbiddenIsAnError() {
         UpgradeTrigger trigger = served("app", "2", bytes(100));
         channel.pending(trigger);

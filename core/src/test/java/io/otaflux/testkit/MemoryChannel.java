@@ -6,11 +6,14 @@ import io.otaflux.OtaException;
 import io.otaflux.UpgradeChannel;
 import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -26,6 +29,7 @@ public final class MemoryChannel implements UpgradeChannel {
     private final DeviceId device;
     private final Map<List<Object>, MemoryDelivery> undelivered = new LinkedHashMap<>();
     private final Map<List<Object>, UpgradeTrigger> pending = new LinkedHashMap<>();
+    private final Queue<Throwable> unanswered = new ArrayDeque<>();
     private final List<MemoryDelivery> deliveries = new CopyOnWriteArrayList<>();
     private final List<UpgradeEvent> events = new CopyOnWriteArrayList<>();
     private final List<String> versions = new CopyOnWriteArrayList<>();
@@ -78,6 +82,11 @@ public final class MemoryChannel implements UpgradeChannel {
     /** Makes {@code trigger} the answer to {@link #refresh}. */
     public synchronized void pending(UpgradeTrigger trigger) {
         pending.put(place(trigger), trigger);
+    }
+
+    /** Lets the next {@code times} questions of {@link #refresh} fail with {@code error}. */
+    public synchronized void unanswered(int times, Throwable error) {
+        unanswered.addAll(Collections.nCopies(times, error));
     }
 
     /** Cuts the connection. */
@@ -211,7 +220,8 @@ public final class MemoryChannel implements UpgradeChannel {
     public Mono<UpgradeTrigger> refresh(UpgradeTrigger trigger) {
         return Mono.defer(() -> {
             synchronized (this) {
-                return Mono.justOrEmpty(pending.get(place(trigger)));
+                Throwable error = unanswered.poll();
+                return error == null ? Mono.justOrEmpty(pending.get(place(trigger))) : Mono.error(error);
             }
         });
     }
