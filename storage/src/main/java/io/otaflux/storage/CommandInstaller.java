@@ -179,7 +179,12 @@ public final class CommandInstaller implements Installer {
             return Copy.work(Disk.REAL, directory, () -> start(variables))
                     .flatMap(started -> Mono.fromFuture(started.onExit(), true))
                     .timeout(timeLimit)
-                    .onErrorMap(TimeoutException.class, e -> failure("did not finish within " + timeLimit, e))
+                    // On a thread that may wait for the rest of the output, which the timer's may not.
+                    .onErrorResume(
+                            TimeoutException.class,
+                            e -> Copy.work(Disk.REAL, directory, () -> {
+                                throw failure("did not finish within " + timeLimit, e);
+                            }))
                     .flatMap(exited -> Copy.work(Disk.REAL, directory, () -> check(exited)));
         }
 

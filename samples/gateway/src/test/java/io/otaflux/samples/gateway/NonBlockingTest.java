@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.netty.util.concurrent.FastThreadLocalThread;
 import io.otaflux.Installed;
 import io.otaflux.UpgradeEvent;
+import io.otaflux.storage.CommandInstaller;
 import io.otaflux.storage.SlotInstaller;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -182,8 +183,14 @@ class NonBlockingTest {
         Payload app = Payload.of(3_000_000, 71);
         Payload firmware = Payload.of(1_000_000, 72);
         SlotInstaller slots = SlotInstaller.in(directory.resolve("firmware"));
+        CommandInstaller endless = CommandInstaller.builder("/bin/sleep", "100")
+                .timeLimit(Duration.ofMillis(200))
+                .build();
         try (Site site = Site.open(directory, "limit_rate 2m;");
-                Gateway gateway = Gateway.start(site, "1.0.0", builder -> builder.installer("default", slots))) {
+                Gateway gateway = Gateway.start(
+                        site,
+                        "1.0.0",
+                        builder -> builder.installer("default", slots).installer("tool", endless))) {
             // By name, so that names are looked up: of the file server, and by every gateway of its broker.
             ObjectNode push = site.publish("app", "2.0.0", app);
             push.put("url", push.get("url").textValue().replace("127.0.0.1", "localhost"));
@@ -200,6 +207,8 @@ class NonBlockingTest {
                     .push(site.publish("app", "4.0.0", firmware)
                             .put("sign", app.sha256().replace('a', 'b')));
             gateway.awaitEvent(UpgradeEvent.Failed.class, "4.0.0");
+            site.cloud().push(site.publish("tool", "5.0.0", firmware));
+            gateway.awaitEvent(UpgradeEvent.Failed.class, "5.0.0");
 
             assertThat(threadsThatServe())
                     .as("the threads in question are really watched")
