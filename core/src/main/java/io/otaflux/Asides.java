@@ -1,6 +1,7 @@
 package io.otaflux;
 
 import java.util.ArrayDeque;
+import java.util.List;
 import java.util.Queue;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
@@ -41,10 +42,14 @@ final class Asides {
         });
     }
 
-    private synchronized void listen(FluxSink<UpgradeEvent> sink) {
-        missed.forEach(sink::next);
-        missed.clear();
-        listener = sink;
+    private void listen(FluxSink<UpgradeEvent> sink) {
+        List<UpgradeEvent> before;
+        synchronized (this) {
+            before = List.copyOf(missed);
+            missed.clear();
+            listener = sink;
+        }
+        before.forEach(sink::next);
     }
 
     private synchronized void stop(FluxSink<UpgradeEvent> sink) {
