@@ -1,6 +1,7 @@
 package io.otaflux.transport.aliyun;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -24,6 +25,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
+import org.awaitility.core.ConditionTimeoutException;
+import org.awaitility.core.ThrowingRunnable;
 
 /** The platform's side of the protocol, played on a real broker. It answers queries and remembers what it heard. */
 final class TestPlatform implements AutoCloseable {
@@ -122,6 +125,15 @@ final class TestPlatform implements AutoCloseable {
                 .send()
                 .get(20, TimeUnit.SECONDS);
         device.disconnect().get(20, TimeUnit.SECONDS);
+    }
+
+    /** Waits until {@code assertion} holds, and fails as an assertion does when that takes too long. */
+    static void eventually(Duration patience, ThrowingRunnable assertion) {
+        try {
+            await().atMost(patience).pollInterval(Duration.ofMillis(20)).untilAsserted(assertion);
+        } catch (ConditionTimeoutException e) {
+            throw new AssertionError(e.getMessage(), e);
+        }
     }
 
     /** Sends text to the device's upgrade topic. */
