@@ -183,11 +183,16 @@ final class MqttConnection {
             if (cause instanceof SSLException || cause instanceof GeneralSecurityException) {
                 return new ChannelException(Reason.TLS, "TLS failed: " + innermost(cause), failure);
             }
-            if (cause instanceof TimeoutException) {
+            if (cause instanceof TimeoutException || isTimeoutOfLibrary(cause)) {
                 return new ChannelException(Reason.TIMEOUT, "The platform did not answer in time", failure);
             }
         }
         return new ChannelException(Reason.CONNECTION_LOST, "No connection: " + innermost(failure), failure);
+    }
+
+    /** The library has no type of its own for an answer that it waited for in vain. */
+    private static boolean isTimeoutOfLibrary(Throwable cause) {
+        return String.valueOf(cause.getMessage()).startsWith("Timeout while waiting for");
     }
 
     private static @Nullable String innermost(Throwable failure) {
