@@ -157,6 +157,9 @@ public final class AliyunDevice {
         private @Nullable Duration networkTimeout;
         private Duration firstWait = Backoff.DEFAULT.first();
         private Duration longestWait = Backoff.DEFAULT.max();
+        private Duration splay = Duration.ZERO;
+        private Duration stuckAfter = Duration.ofMinutes(5);
+        private Duration shortestKeepAlive = MIN_KEEP_ALIVE;
 
         private Builder() {}
 
@@ -259,6 +262,33 @@ public final class AliyunDevice {
         }
 
         /**
+         * Waits a random time from zero to {@code longest} before the first attempt of all, so that a thousand devices
+         * whose power comes back together do not come together. Defaults to no such wait. Whoever reports or waits for a
+         * connection waits longer by that.
+         */
+        public Builder splay(Duration longest) {
+            this.splay = longest;
+            return this;
+        }
+
+        /**
+         * How long a delivery may stay unacknowledged after it was emitted. Brokers take acknowledgements in order, so that
+         * one which never comes holds back all behind it, and in the end new triggers. After this time the device connects
+         * anew: what was not acknowledged is delivered again, and acknowledging the new delivery is enough. Defaults to 5
+         * minutes; {@link io.otaflux.OtaClient} needs as long as a write to its journal takes.
+         */
+        public Builder stuckAfter(Duration limit) {
+            this.stuckAfter = limit;
+            return this;
+        }
+
+        /** Lets tests of dead connections end within a minute. The platform refuses anything below its limit. */
+        Builder shortestKeepAlive(Duration shortest) {
+            this.shortestKeepAlive = shortest;
+            return this;
+        }
+
+        /**
          * Checks everything and makes the device. It does not connect yet.
          *
          * @throws IllegalArgumentException when a value is missing or out of range, or the authorities cannot be read
@@ -276,11 +306,15 @@ public final class AliyunDevice {
                 throw new IllegalArgumentException(
                         "client id: " + id.length() + " characters (expected: 1 to 64, printable ASCII without |)");
             }
-            if (keepAlive.compareTo(MIN_KEEP_ALIVE) < 0 || keepAlive.compareTo(MAX_KEEP_ALIVE) > 0) {
-                throw new IllegalArgumentException(
-                        "keep alive: " + keepAlive + " (expected: " + MIN_KEEP_ALIVE + " to " + MAX_KEEP_ALIVE + ")");
+            if (keepAlive.compareTo(shortestKeepAlive) < 0 || keepAlive.compareTo(MAX_KEEP_ALIVE) > 0) {
+                throw new IllegalArgumentException("keep alive: " + keepAlive + " (expected: " + shortestKeepAlive
+                        + " to " + MAX_KEEP_ALIVE + ")");
             }
             checkPositive("timeout", timeout);
+            checkPositive("stuck after", stuckAfter);
+            if (splay.isNegative() || splay.compareTo(Duration.ofDays(1)) > 0) {
+                throw new IllegalArgumentException("splay: " + splay + " (expected: 0 to 1 day)");
+            }
             if (networkTimeout != null) {
                 checkPositive("network timeout", networkTimeout);
             }
@@ -291,7 +325,9 @@ public final class AliyunDevice {
                     keepAlive,
                     timeout,
                     networkTimeout,
-                    new Backoff(firstWait, longestWait, 0)));
+                    splay,
+                    new Backoff(firstWait, longestWait, 0),
+                    stuckAfter));
         }
 
         private Endpoint endpoint(String product) {

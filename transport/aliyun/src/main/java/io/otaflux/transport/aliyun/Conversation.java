@@ -1,6 +1,7 @@
 package io.otaflux.transport.aliyun;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.otaflux.Backoff;
 import io.otaflux.ChannelException;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
@@ -56,7 +57,7 @@ final class Conversation {
     private final Settings settings;
     private final Topics topics;
     private final Scheduler lane = Schedulers.single(Schedulers.parallel());
-    private final Inbox inbox = new Inbox(lane, this::start);
+    private final Inbox inbox;
     private final Outbox outbox;
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<String> asked = new HashSet<>();
@@ -67,6 +68,7 @@ final class Conversation {
     private final AtomicLong skipped = new AtomicLong();
 
     private @Nullable MqttConnection connection;
+    private boolean begun;
     private boolean running;
     private volatile boolean closed;
     private boolean sending;
@@ -80,6 +82,7 @@ final class Conversation {
     Conversation(Settings settings) {
         this.settings = settings;
         this.topics = Topics.of(settings.device());
+        this.inbox = new Inbox(lane, this::start, settings.stuckAfter(), this::stuck);
         this.outbox = new Outbox(topics);
     }
 
@@ -139,10 +142,8 @@ final class Conversation {
         return connected()
                 .then(ask(module).timeout(settings.timeout(), Mono.empty()))
                 .retryWhen(Retry.indefinitely().filter(Unasked.class::isInstance))
-                .flatMap(answer -> {
-                    answer.message.acknowledge();
-                    return answer.push instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty();
-                });
+                .flatMap(
+                        answer -> answer instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty());
     }
 
     Mono<Void> close() {
@@ -176,11 +177,22 @@ final class Conversation {
             return;
         }
         running = true;
-        Mono.defer(this::oneConnection)
-                .retryWhen(Retry.from(
-                        ends -> ends.concatMap(end -> pause(end.failure()).subscribeOn(lane))))
+        splay().then(Mono.defer(this::oneConnection)
+                        .retryWhen(Retry.from(ends ->
+                                ends.concatMap(end -> pause(end.failure()).subscribeOn(lane)))))
                 .publishOn(lane)
                 .subscribe(never -> {}, this::refused, this::stopped);
+    }
+
+    /** The random wait before the first attempt of all. */
+    private Mono<Long> splay() {
+        Duration splay = begun ? Duration.ZERO : settings.splay();
+        begun = true;
+        return splay.isZero() ? Mono.empty() : rest(new Backoff(splay, splay, 0).delay(1));
+    }
+
+    private Mono<Long> rest(Duration time) {
+        return Mono.firstWithSignal(Mono.delay(time), stop.asMono().thenReturn(0L));
     }
 
     /** Errors when the connection ends, completes when the device is closed; both after the connection was cleaned up. */
@@ -230,7 +242,7 @@ final class Conversation {
             connectedSince = 0;
             Duration wait = settings.backoff().delay(++failures);
             log.info("{}: next attempt to connect in {} ms", settings.device(), wait.toMillis());
-            return Mono.firstWithSignal(Mono.delay(wait), stop.asMono().thenReturn(0L));
+            return rest(wait);
         });
     }
 
@@ -255,9 +267,22 @@ final class Conversation {
         connection = null;
         sending = false;
         outbox.disconnected();
+        inbox.disconnected();
         List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
         emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
+    }
+
+    /** Only the broker can give up the place that the unacknowledged one has, and does so for a new connection. */
+    private void stuck(UpgradeTrigger trigger) {
+        MqttConnection present = connection;
+        if (present != null) {
+            present.fail(new ChannelException(
+                    Reason.TIMEOUT,
+                    "The upgrade of " + trigger.module() + " was not acknowledged within " + settings.stuckAfter()
+                            + " and holds back what comes after it",
+                    null));
+        }
     }
 
     private void refused(Throwable cause) {
@@ -329,11 +354,10 @@ final class Conversation {
                 .timeout(settings.timeout(), Mono.empty())
                 .publishOn(lane)
                 .subscribe(
-                        answer -> take(answer.push, answer.message),
-                        failure -> log.debug("{} {}: could not ask", settings.device(), module, failure));
+                        this::take, failure -> log.debug("{} {}: could not ask", settings.device(), module, failure));
     }
 
-    private Mono<Answer> ask(String module) {
+    private Mono<Push> ask(String module) {
         return Mono.create(sink -> lane.schedule(() -> {
             MqttConnection present = connection;
             if (present == null) {
@@ -374,27 +398,30 @@ final class Conversation {
     private void received(Inbound message) {
         try {
             if (message.topic().equals(topics.upgrade())) {
-                take(PushReader.read(settings.device(), message.payload()), message);
+                Push push = PushReader.read(settings.device(), message.payload());
+                if (push instanceof Push.Upgrade upgrade) {
+                    inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
+                    return;
+                }
+                take(push);
             } else if (message.topic().equals(topics.queryReply())) {
                 answered(message);
             } else {
                 log.debug("{}: not understood: {}", settings.device(), message.topic());
-                message.acknowledge();
             }
         } catch (RuntimeException bug) {
             // An error here would end the flow of messages while the connection stands, and nobody would notice.
             log.error("{}: a message on {} was lost by an error", settings.device(), message.topic(), bug);
             skipped.incrementAndGet();
         }
+        // An answer too, before anybody has done anything about it: with the version it is asked for again.
+        message.acknowledge();
     }
 
-    private void take(Push push, Inbound message) {
+    private void take(Push push) {
         if (push instanceof Push.Upgrade upgrade) {
-            inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
-            return;
-        }
-        message.acknowledge();
-        if (push instanceof Push.Skipped skip) {
+            inbox.offer(upgrade.trigger(), () -> {}, false);
+        } else if (push instanceof Push.Skipped skip) {
             skipped.incrementAndGet();
             log.warn(
                     "{}: skipped a message: {}", settings.device(), skip.cause().getMessage());
@@ -413,13 +440,12 @@ final class Conversation {
         } catch (MalformedMessage e) {
             ChannelException cause = new ChannelException(
                     Reason.MALFORMED_TRIGGER, "Answer to " + settings.device() + ": " + e.why(), null);
-            take(new Push.Skipped(null, cause), message);
+            take(new Push.Skipped(null, cause));
             return;
         }
         Query query = queries.remove(root.path("id").asText());
         if (query == null) {
             log.debug("{}: an answer to nobody's question", settings.device());
-            message.acknowledge();
             return;
         }
         String code = root.path("code").asText();
@@ -432,15 +458,11 @@ final class Conversation {
                     settings.device(),
                     query.module,
                     code.matches("[0-9]{1,6}") ? code : "?");
-            message.acknowledge();
             query.sink.success();
             return;
         }
-        Push push = PushReader.readAnswer(settings.device(), root.path("data"), query.module);
-        query.sink.success(new Answer(push, message));
+        query.sink.success(PushReader.readAnswer(settings.device(), root.path("data"), query.module));
     }
 
-    private record Query(String module, MonoSink<Answer> sink) {}
-
-    private record Answer(Push push, Inbound message) {}
+    private record Query(String module, MonoSink<Push> sink) {}
 }

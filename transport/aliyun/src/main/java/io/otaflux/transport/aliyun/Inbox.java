@@ -3,13 +3,16 @@ package io.otaflux.transport.aliyun;
 import io.otaflux.DeviceId;
 import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeTrigger;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.FluxSink;
@@ -24,6 +27,10 @@ import reactor.util.Loggers;
  * latest; the one it superseded was acknowledged, because the newer one, not acknowledged yet, stands for both. Those
  * emitted and owed an acknowledgement are as many as the broker leaves in flight; of those that are owed none, the latest
  * of each module is kept. So memory is bounded, whatever comes in.
+ *
+ * <p>Brokers take acknowledgements in the order of the deliveries: one that never comes holds back all behind it, and when
+ * as many are in flight as the broker allows, nothing comes any more. So the one that was emitted first and is still not
+ * acknowledged has a time limit.
  */
 final class Inbox {
 
@@ -34,15 +41,24 @@ final class Inbox {
 
     private final Scheduler lane;
     private final Runnable onSubscribe;
+    private final Duration patience;
+    private final Consumer<UpgradeTrigger> onStuck;
     private final Map<Module, Held> waiting = new LinkedHashMap<>();
     private final Set<Held> emitted = new LinkedHashSet<>();
     private @Nullable FluxSink<Delivery> subscriber;
     private long dropped;
+    private boolean watching;
 
-    /** @param onSubscribe run on the lane when somebody subscribes */
-    Inbox(Scheduler lane, Runnable onSubscribe) {
+    /**
+     * @param onSubscribe run on the lane when somebody subscribes
+     * @param patience how long one that was emitted may stay unacknowledged
+     * @param onStuck told on the lane what was not acknowledged in that time
+     */
+    Inbox(Scheduler lane, Runnable onSubscribe, Duration patience, Consumer<UpgradeTrigger> onStuck) {
         this.lane = lane;
         this.onSubscribe = onSubscribe;
+        this.patience = patience;
+        this.onStuck = onStuck;
     }
 
     Flux<Delivery> deliveries() {
@@ -65,6 +81,15 @@ final class Inbox {
     void offer(UpgradeTrigger trigger, Runnable acknowledge, boolean owed) {
         put(new Held(trigger, acknowledge, owed));
         emit();
+    }
+
+    /**
+     * The connection is gone, and nobody waits for acknowledgements of what came over it: the broker delivers it again.
+     * Until then the latest of each module is kept.
+     */
+    void disconnected() {
+        waiting.values().forEach(held -> held.owed = false);
+        emitted.forEach(held -> held.owed = false);
     }
 
     /** Ends the present subscription with an error; what was not acknowledged stays for the next one. */
@@ -138,8 +163,32 @@ final class Inbox {
             waiting.remove(next.module);
             emitted.removeIf(older -> !older.owed && older.module.equals(next.module));
             emitted.add(next);
+            next.emittedAt = lane.now(TimeUnit.NANOSECONDS);
+            watch(patience);
             sink.next(next);
         }
+    }
+
+    private void watch(Duration time) {
+        if (!watching) {
+            watching = true;
+            lane.schedule(this::check, time.toNanos(), TimeUnit.NANOSECONDS);
+        }
+    }
+
+    private void check() {
+        watching = false;
+        emitted.stream()
+                .filter(held -> held.owed && !held.isAcknowledged())
+                .findFirst()
+                .ifPresent(oldest -> {
+                    Duration left = patience.minusNanos(lane.now(TimeUnit.NANOSECONDS) - oldest.emittedAt);
+                    if (left.isNegative() || left.isZero()) {
+                        onStuck.accept(oldest.trigger);
+                    } else {
+                        watch(left);
+                    }
+                });
     }
 
     private record Module(DeviceId device, String name) {}
@@ -149,8 +198,9 @@ final class Inbox {
         private final UpgradeTrigger trigger;
         private final Module module;
         private final Runnable tellBroker;
-        private final boolean owed;
         private final AtomicBoolean acknowledged = new AtomicBoolean();
+        private boolean owed;
+        private long emittedAt;
 
         private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
             this.trigger = trigger;

@@ -22,6 +22,7 @@ import java.time.Duration;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLException;
@@ -52,6 +53,7 @@ final class MqttConnection {
     private final Disposable inbound;
     private final Sinks.Empty<Void> opened = Sinks.empty();
     private final Sinks.Empty<Void> lost = Sinks.empty();
+    private volatile boolean isLost;
 
     private MqttConnection(Mqtt3ClientBuilder builder, Consumer<Inbound> messages, Scheduler lane) {
         client = builder.addDisconnectedListener(context -> fail(translate(context.getCause())))
@@ -118,6 +120,7 @@ final class MqttConnection {
 
     /** Declares the connection lost. */
     void fail(OtaException cause) {
+        isLost = true;
         lost.tryEmitError(cause);
     }
 
@@ -180,11 +183,16 @@ final class MqttConnection {
             if (cause instanceof SSLException || cause instanceof GeneralSecurityException) {
                 return new ChannelException(Reason.TLS, "TLS failed: " + innermost(cause), failure);
             }
-            if (cause instanceof TimeoutException) {
+            if (cause instanceof TimeoutException || isTimeoutOfLibrary(cause)) {
                 return new ChannelException(Reason.TIMEOUT, "The platform did not answer in time", failure);
             }
         }
         return new ChannelException(Reason.CONNECTION_LOST, "No connection: " + innermost(failure), failure);
+    }
+
+    /** The library has no type of its own for an answer that it waited for in vain. */
+    private static boolean isTimeoutOfLibrary(Throwable cause) {
+        return String.valueOf(cause.getMessage()).startsWith("Timeout while waiting for");
     }
 
     private static @Nullable String innermost(Throwable failure) {
@@ -196,9 +204,10 @@ final class MqttConnection {
     }
 
     /** A message as it came. */
-    static final class Inbound {
+    final class Inbound {
 
         private final Mqtt3Publish publish;
+        private final AtomicBoolean acknowledged = new AtomicBoolean();
 
         private Inbound(Mqtt3Publish publish) {
             this.publish = publish;
@@ -212,13 +221,16 @@ final class MqttConnection {
             return publish.getPayloadAsBytes();
         }
 
-        /** Tells whether the broker waits for the acknowledgement. */
+        /** Tells whether the broker waits for the acknowledgement; after the end of the connection it does not. */
         boolean isOwed() {
-            return publish.getQos() != MqttQos.AT_MOST_ONCE;
+            return publish.getQos() != MqttQos.AT_MOST_ONCE && !isLost;
         }
 
-        /** To be called once. It does no harm when the connection is gone. */
+        /** Tells the broker, the first time. It does no harm when the connection is gone. */
         void acknowledge() {
+            if (!acknowledged.compareAndSet(false, true)) {
+                return;
+            }
             try {
                 publish.acknowledge();
             } catch (RejectedExecutionException gone) {

@@ -12,9 +12,9 @@ import reactor.core.publisher.MonoSink;
 /**
  * What the platform has to be told, in order. Everything happens on the lane.
  *
- * <p>Each module has three places: its version, its progress and its failure. What comes later replaces what is still
- * waiting in the same place, so that a day without a connection costs no memory; those who waited for the older report
- * then wait for the newer one. A failure makes waiting progress pointless. Progress waits for a connection, but nobody
+ * <p>Each module has four places: its version, the first step of its upgrade, its progress and its failure. What comes
+ * later replaces what is still waiting in the same place, so that a day without a connection costs no memory; those who
+ * waited for the older report then wait for the newer one. A failure makes waiting progress pointless. Progress waits for a connection, but nobody
  * waits for progress while there is none.
  */
 final class Outbox {
@@ -57,17 +57,17 @@ final class Outbox {
         }
         if (step.isFailure()) {
             lastSteps.remove(module);
-            Message progress = queue.remove(new Place(module, Kind.PROGRESS));
-            if (progress != null) {
-                progress.done();
+            for (Kind pointless : List.of(Kind.BEGINNING, Kind.PROGRESS)) {
+                Message progress = queue.remove(new Place(module, pointless));
+                if (progress != null) {
+                    progress.done();
+                }
             }
         } else {
             lastSteps.put(module, step.value());
         }
         Message message = new Message(
-                new Place(module, step.isFailure() ? Kind.FAILURE : Kind.PROGRESS),
-                topics.progress(),
-                id -> Messages.progress(id, module, step));
+                new Place(module, Kind.of(step)), topics.progress(), id -> Messages.progress(id, module, step));
         if (reporter != null) {
             message.reporters.add(reporter);
         }
@@ -103,7 +103,7 @@ final class Outbox {
     /** There is no connection: nobody should wait for progress to be told. */
     void disconnected() {
         queue.values().stream()
-                .filter(message -> message.place.kind == Kind.PROGRESS)
+                .filter(message -> message.place.kind == Kind.BEGINNING || message.place.kind == Kind.PROGRESS)
                 .forEach(Message::done);
     }
 
@@ -123,8 +123,13 @@ final class Outbox {
 
     private enum Kind {
         VERSION,
+        BEGINNING,
         PROGRESS,
-        FAILURE
+        FAILURE;
+
+        static Kind of(Step step) {
+            return step.isFailure() ? FAILURE : step.equals(Step.FIRST) ? BEGINNING : PROGRESS;
+        }
     }
 
     private record Place(String module, Kind kind) {}

@@ -10,7 +10,9 @@ import org.jspecify.annotations.Nullable;
  *
  * @param timeout how long the platform may take for anything that it has to answer
  * @param networkTimeout how long {@link AliyunDevice#connect()} waits; null for ever
+ * @param splay the bound of the random wait before the first attempt; may be zero
  * @param backoff the bounds of the waits between attempts; its number of attempts means nothing here
+ * @param stuckAfter how long an emitted delivery may stay unacknowledged
  */
 record Settings(
         DeviceId device,
@@ -19,4 +21,6 @@ record Settings(
         Duration keepAlive,
         Duration timeout,
         @Nullable Duration networkTimeout,
-        Backoff backoff) {}
+        Duration splay,
+        Backoff backoff,
+        Duration stuckAfter) {}

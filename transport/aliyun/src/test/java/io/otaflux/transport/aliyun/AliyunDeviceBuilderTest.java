@@ -88,6 +88,8 @@ class AliyunDeviceBuilderTest {
         Path nothing = Files.writeString(directory.resolve("nothing.pem"), "");
         assertRefused(builder -> builder.region("x").port(65536), "port");
         assertRefused(builder -> builder.region("x").timeout(Duration.ZERO), "timeout");
+        assertRefused(builder -> builder.region("x").stuckAfter(Duration.ZERO), "stuck after");
+        assertRefused(builder -> builder.region("x").splay(Duration.ofMillis(-1)), "splay");
         assertRefused(builder -> builder.region("x").networkTimeout(Duration.ofMillis(-1)), "network timeout");
         assertRefused(builder -> builder.region("x").reconnect(Duration.ofSeconds(2), Duration.ofSeconds(1)), "first");
         assertRefused(builder -> builder.region("x").trust(directory.resolve("absent.pem")), "trust");

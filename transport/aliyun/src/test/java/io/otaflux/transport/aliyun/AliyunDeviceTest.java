@@ -2,6 +2,7 @@ package io.otaflux.transport.aliyun;
 
 import static io.otaflux.transport.aliyun.TestPlatform.DEVICE;
 import static io.otaflux.transport.aliyun.TestPlatform.PATIENCE;
+import static io.otaflux.transport.aliyun.TestPlatform.eventually;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -18,12 +19,14 @@ import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
 import io.otaflux.testkit.MosquittoBroker;
+import io.otaflux.testkit.Mutant;
 import io.otaflux.testkit.RequiresProgram;
 import java.net.URI;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
@@ -222,6 +225,38 @@ class AliyunDeviceTest {
         seen.get(0).acknowledge();
         assertThat(seen).hasSize(62);
         await().atMost(PATIENCE).until(() -> acknowledged() == 61);
+    }
+
+    @Test
+    void aDeliveryThatIsForgottenDoesNotHoldBackTheOthersForEver() {
+        forgetOneDelivery(Duration.ofMillis(700), PATIENCE);
+
+        Mutant.assertCaught(
+                "a time limit for acknowledgements",
+                () -> forgetOneDelivery(Duration.ofDays(1), Duration.ofSeconds(3)));
+    }
+
+    private void forgetOneDelivery(Duration stuckAfter, Duration patience) {
+        AliyunDevice device = keep(TestPlatform.device(broker.port()).stuckAfter(stuckAfter));
+        List<String> seen = new CopyOnWriteArrayList<>();
+        subscribe(device, delivery -> {
+            String module = delivery.trigger().module();
+            if (!module.equals("forgotten") || seen.contains(module)) {
+                delivery.acknowledge();
+            }
+            seen.add(module);
+        });
+        device.connect().block(PATIENCE);
+
+        platform.push(trigger("forgotten", "1"));
+        for (int i = 0; i < 60; i++) {
+            platform.push(trigger("m" + i, "1"));
+        }
+
+        // The broker leaves 20 in flight, so that the others can only come when the first was acknowledged.
+        eventually(patience, () -> assertThat(seen).contains("m59"));
+        assertThat(Set.copyOf(seen)).hasSize(61);
+        device.close().block(PATIENCE);
     }
 
     @Test

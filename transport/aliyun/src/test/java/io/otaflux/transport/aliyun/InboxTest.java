@@ -8,21 +8,25 @@ import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeTrigger;
 import java.net.URI;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.reactivestreams.Subscription;
+import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Scheduler;
 import reactor.core.scheduler.Schedulers;
 import reactor.test.StepVerifier;
+import reactor.test.scheduler.VirtualTimeScheduler;
 
 class InboxTest {
 
     private static final Duration PATIENCE = Duration.ofSeconds(20);
 
     private final Scheduler lane = Schedulers.newSingle("lane");
-    private final Inbox inbox = new Inbox(lane, () -> {});
+    private final Inbox inbox = new Inbox(lane, () -> {}, PATIENCE, stuck -> {});
     private final List<String> acknowledged = new CopyOnWriteArrayList<>();
 
     @AfterEach
@@ -140,10 +144,102 @@ class InboxTest {
                 .verify(PATIENCE);
     }
 
+    // ---- What is never acknowledged, in virtual time ----
+
+    @Test
+    void theOldestThatIsNotAcknowledgedInTimeIsStuck() {
+        Watched watched = new Watched(Long.MAX_VALUE);
+        watched.offer("app", true);
+        watched.pass(Duration.ofSeconds(5));
+        watched.offer("mcu", true);
+
+        watched.pass(PATIENCE.minusMillis(5001));
+        assertThat(watched.stuck).isEmpty();
+        watched.pass(Duration.ofMillis(1));
+        assertThat(watched.stuck).containsExactly("app");
+    }
+
+    @Test
+    void theNextOldestHasItsOwnTime() {
+        Watched watched = new Watched(Long.MAX_VALUE);
+        watched.offer("app", true);
+        watched.pass(Duration.ofSeconds(15));
+        watched.offer("mcu", true);
+        watched.emitted.get(0).acknowledge();
+
+        watched.pass(PATIENCE.minusMillis(1));
+        assertThat(watched.stuck).isEmpty();
+        watched.pass(Duration.ofMillis(1));
+        assertThat(watched.stuck).containsExactly("mcu");
+    }
+
+    @Test
+    void whatIsAcknowledgedInTimeIsNotStuckNorWhatNobodyTookNorWhatNeedsNoAcknowledgement() {
+        Watched watched = new Watched(2);
+        watched.offer("app", true);
+        watched.offer("mcu", false);
+        watched.offer("waits", true);
+        watched.emitted.get(0).acknowledge();
+
+        watched.pass(Duration.ofDays(1));
+
+        assertThat(watched.emitted).hasSize(2);
+        assertThat(watched.stuck).isEmpty();
+    }
+
+    @Test
+    void afterTheEndOfItsConnectionNothingIsStuckUntilItIsDeliveredAgain() {
+        Watched watched = new Watched(Long.MAX_VALUE);
+        watched.offer("app", true);
+        watched.inbox.disconnected();
+        watched.pass(Duration.ofDays(1));
+        assertThat(watched.stuck).isEmpty();
+
+        watched.offer("app", true);
+        watched.pass(PATIENCE);
+        assertThat(watched.stuck).containsExactly("app");
+    }
+
+    /** An inbox in virtual time, and its subscriber, who acknowledges nothing by itself. */
+    private static final class Watched {
+
+        private final VirtualTimeScheduler time = VirtualTimeScheduler.create();
+        private final List<String> stuck = new ArrayList<>();
+        private final List<Delivery> emitted = new ArrayList<>();
+        private final Inbox inbox = new Inbox(time, () -> {}, PATIENCE, trigger -> stuck.add(trigger.module()));
+
+        Watched(long demand) {
+            inbox.deliveries().subscribe(new BaseSubscriber<>() {
+                @Override
+                protected void hookOnSubscribe(Subscription subscription) {
+                    request(demand);
+                }
+
+                @Override
+                protected void hookOnNext(Delivery delivery) {
+                    emitted.add(delivery);
+                }
+            });
+            pass(Duration.ZERO);
+        }
+
+        void offer(String module, boolean owed) {
+            inbox.offer(InboxTest.trigger(module, "1"), () -> {}, owed);
+            pass(Duration.ZERO);
+        }
+
+        void pass(Duration duration) {
+            time.advanceTimeBy(duration);
+        }
+    }
+
     private void offer(String module, String version, boolean owed) {
-        UpgradeTrigger trigger = new UpgradeTrigger(
+        onLane(() -> inbox.offer(trigger(module, version), () -> acknowledged.add(module + " " + version), owed));
+    }
+
+    private static UpgradeTrigger trigger(String module, String version) {
+        return new UpgradeTrigger(
                 new DeviceId("pk", "dev"), module, version, new Artifact("f", URI.create("https://h/f"), 1, List.of()));
-        onLane(() -> inbox.offer(trigger, () -> acknowledged.add(module + " " + version), owed));
     }
 
     private void onLane(Runnable work) {

@@ -1,6 +1,7 @@
 package io.otaflux.transport.aliyun;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -24,6 +25,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
+import org.awaitility.core.ConditionTimeoutException;
+import org.awaitility.core.ThrowingRunnable;
 
 /** The platform's side of the protocol, played on a real broker. It answers queries and remembers what it heard. */
 final class TestPlatform implements AutoCloseable {
@@ -124,23 +127,47 @@ final class TestPlatform implements AutoCloseable {
         device.disconnect().get(20, TimeUnit.SECONDS);
     }
 
+    /** Waits until {@code assertion} holds, and fails as an assertion does when that takes too long. */
+    static void eventually(Duration patience, ThrowingRunnable assertion) {
+        try {
+            await().atMost(patience).pollInterval(Duration.ofMillis(20)).untilAsserted(assertion);
+        } catch (ConditionTimeoutException e) {
+            throw new AssertionError(e.getMessage(), e);
+        }
+    }
+
     /** Sends text to the device's upgrade topic. */
     void push(String payload, MqttQos qos) {
-        publish(topics.upgrade(), payload, qos);
+        push(payload.getBytes(UTF_8), qos);
+    }
+
+    /** Sends bytes to the device's upgrade topic. */
+    void push(byte[] payload, MqttQos qos) {
+        publish(payload, qos, false);
+    }
+
+    /** Sends a trigger that the broker keeps, and gives to everybody who subscribes from now on. */
+    void pushRetained(UpgradeTrigger trigger) {
+        publish(payload(trigger).getBytes(UTF_8), MqttQos.AT_LEAST_ONCE, true);
     }
 
     /** Sends a trigger of QoS 1; while the broker is away, later. */
     void push(UpgradeTrigger trigger) {
-        ObjectNode message = JSON.createObjectNode().put("code", "1000");
-        message.set("data", data(trigger));
-        push(message.put("id", 1695281536874L).put("message", "success").toString(), MqttQos.AT_LEAST_ONCE);
+        push(payload(trigger), MqttQos.AT_LEAST_ONCE);
     }
 
-    private void publish(String topic, String payload, MqttQos qos) {
+    private static String payload(UpgradeTrigger trigger) {
+        ObjectNode message = JSON.createObjectNode().put("code", "1000");
+        message.set("data", data(trigger));
+        return message.put("id", 1695281536874L).put("message", "success").toString();
+    }
+
+    private void publish(byte[] payload, MqttQos qos, boolean retain) {
         CompletableFuture<Mqtt3Publish> sent = client.publishWith()
-                .topic(topic)
+                .topic(topics.upgrade())
                 .qos(qos)
-                .payload(payload.getBytes(UTF_8))
+                .payload(payload)
+                .retain(retain)
                 .send();
         if (!away) {
             sent.orTimeout(20, TimeUnit.SECONDS).join();
