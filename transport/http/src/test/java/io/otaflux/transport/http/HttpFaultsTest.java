@@ -1,13 +1,13 @@
 package io.otaflux.transport.http;
 
+import static io.otaflux.testkit.FaultServer.answer;
+import static io.otaflux.testkit.FaultServer.ok;
 import static io.otaflux.transport.http.Asking.PATIENCE;
 import static io.otaflux.transport.http.Asking.ask;
 import static io.otaflux.transport.http.Asking.collect;
 import static io.otaflux.transport.http.Asking.failure;
 import static io.otaflux.transport.http.Asking.rest;
 import static io.otaflux.transport.http.Asking.whole;
-import static io.otaflux.transport.http.ScriptedServer.answer;
-import static io.otaflux.transport.http.ScriptedServer.ok;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -21,7 +21,8 @@ import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
 import io.otaflux.TransferException;
 import io.otaflux.testkit.BufferLedger;
-import io.otaflux.transport.http.ScriptedServer.Answer;
+import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.FaultServer.Answer;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -86,7 +87,7 @@ class HttpFaultsTest {
 
     @Test
     void aFirstRequestAsksForTheWholeUnencoded() {
-        ScriptedServer server = serving(ok(BODY, "ETag: \"v1\""));
+        FaultServer server = serving(ok(BODY, "ETag: \"v1\""));
 
         assertThat(ask(source, whole(server.uri("/a.bin" + SECRET), 10)).validator())
                 .isEqualTo("\"v1\"");
@@ -103,7 +104,7 @@ class HttpFaultsTest {
     @ParameterizedTest
     @ValueSource(strings = {"\"v1\"", "unquoted", "Mon, 02 Mar 2026 10:00:00 GMT", "\"\u00e9\""})
     void aResumeEchoesTheValidatorAsItCame(String validator) {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("206 Partial Content", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4"));
 
         Asking.Answer answer = ask(source, rest(server.uri("/a"), 10, 6, validator));
@@ -121,7 +122,7 @@ class HttpFaultsTest {
 
     @Test
     void aResumeWithoutAValidatorAsksForTheRangeAlone() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("206 Partial Content", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4"));
 
         assertThat(ask(source, rest(server.uri("/a"), 10, 6, null)).text()).isEqualTo("6789");
@@ -135,7 +136,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatIgnoresRangesStartsOver() {
-        ScriptedServer server = serving(ok(BODY));
+        FaultServer server = serving(ok(BODY));
 
         Asking.Answer answer = ask(source, rest(server.uri("/a"), 10, 6, "\"v1\""));
 
@@ -145,7 +146,7 @@ class HttpFaultsTest {
 
     @Test
     void anUnsatisfiableRangeIsFollowedByOneRequestForTheWhole() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("416 Range Not Satisfiable", "nope", "Content-Length: 4"), ok(BODY, "ETag: \"v2\""));
 
         Asking.Answer answer = ask(source, rest(server.uri("/a"), 10, 6, "\"v1\""));
@@ -159,7 +160,7 @@ class HttpFaultsTest {
     @Test
     void aServerThatFindsTheWholeUnsatisfiableIsBroken() {
         String refusal = "416 Range Not Satisfiable";
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer(refusal, "", "Content-Length: 0"), answer(refusal, "", "Content-Length: 0"));
 
         assertThat(fails(rest(server.uri("/a" + SECRET), 10, 6, "\"v1\"")).reason())
@@ -169,7 +170,7 @@ class HttpFaultsTest {
 
     @Test
     void aRangeOfAnotherContentIsFollowedByOneRequestForTheWhole() {
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("206 OK", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4", "ETag: \"v2\""),
                 ok("abcdefghij", "ETag: \"v2\""));
 
@@ -183,7 +184,7 @@ class HttpFaultsTest {
 
     @Test
     void anAnswerThatIsCutOffIsATransferLost() {
-        ScriptedServer server = serving(ok(BODY).thenClose(), cut().thenClose(), cut().thenReset());
+        FaultServer server = serving(ok(BODY).thenClose(), cut().thenClose(), cut().thenReset());
         URI location = server.uri("/a" + SECRET);
 
         assertThat(ask(source, whole(location, 10)).text()).isEqualTo(BODY);
@@ -193,7 +194,7 @@ class HttpFaultsTest {
 
     @Test
     void anAnswerThatEndsWithItsConnectionIsMeasuredByTheDeclaredLength() {
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("200 OK", BODY).thenClose(),
                 answer("200 OK", "01234").thenClose(),
                 answer("200 OK", BODY + "x").thenClose());
@@ -208,7 +209,7 @@ class HttpFaultsTest {
 
     @Test
     void anAnswerOfUnknownLengthEndsWhereItsServerEndsIt() {
-        ScriptedServer server = serving(answer("200 OK", "01234").thenClose());
+        FaultServer server = serving(answer("200 OK", "01234").thenClose());
 
         Asking.Answer answer = ask(source, whole(server.uri("/a"), Artifact.UNKNOWN_SIZE));
 
@@ -219,7 +220,7 @@ class HttpFaultsTest {
     @Test
     void chunksAreMeasuredByTheDeclaredLength() {
         String chunked = "Transfer-Encoding: chunked";
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("200 OK", "5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", chunked),
                 answer("200 OK", "5\r\n01234\r\n0\r\n\r\n", chunked),
                 answer("200 OK", "5\r\n01234\r\n5\r\n567", chunked).thenClose(),
@@ -236,7 +237,7 @@ class HttpFaultsTest {
 
     @Test
     void noByteBeyondTheDeclaredLengthIsHandedOut() {
-        ScriptedServer server = serving(peer -> {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\n\r\n".getBytes(ISO_8859_1));
             byte[] endless = new byte[8_192];
             while (true) {
@@ -261,7 +262,7 @@ class HttpFaultsTest {
 
     @Test
     void anotherAnnouncedLengthIsRefusedBeforeTheFirstByte() {
-        ScriptedServer server = serving(ok(BODY), ok(BODY));
+        FaultServer server = serving(ok(BODY), ok(BODY));
 
         assertEndless(fails(whole(server.uri("/a" + SECRET), 9)), 10);
         assertThat(fails(whole(server.uri("/a" + SECRET), 11)).reason()).isEqualTo(Reason.TRUNCATED);
@@ -269,7 +270,7 @@ class HttpFaultsTest {
 
     @Test
     void theRemainsOfAnAnswerAreNoAnswerToTheNextRequest() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("200 OK", BODY + "SURPLUS", "Content-Length: 10"), ok("unreadable"), ok("abcdefghij"));
         URI location = server.uri("/a" + SECRET);
 
@@ -282,7 +283,7 @@ class HttpFaultsTest {
     @Test
     void anAnswerThatNobodyAskedForIsNoAnswerToTheNextRequest() {
         String forged = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nFORGEDDATA";
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("200 OK", BODY + forged, "Content-Length: 10"), ok("abcdefghij"), ok("abcdefghij"));
 
         assertThat(ask(source, whole(server.uri("/a"), 10)).text()).isEqualTo(BODY);
@@ -299,7 +300,7 @@ class HttpFaultsTest {
 
     @Test
     void encodedBytesAreRefusedBeforeTheFirst() {
-        ScriptedServer server = serving(ok(BODY, "Content-Encoding: gzip"));
+        FaultServer server = serving(ok(BODY, "Content-Encoding: gzip"));
 
         assertThat(fails(whole(server.uri("/a" + SECRET), 10)).reason()).isEqualTo(Reason.BAD_RESPONSE);
     }
@@ -308,7 +309,7 @@ class HttpFaultsTest {
     @ValueSource(ints = {100, 102, 103, 104})
     void informationalAnswersArePassedOver(int status) {
         String informational = "HTTP/1.1 " + status + " Wait\r\nLink: </style.css>\r\n\r\n";
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 Answer.text(informational + informational + "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" + BODY),
                 Answer.text(informational),
                 ok("abcdefghij"));
@@ -342,7 +343,7 @@ class HttpFaultsTest {
                 "HTTP/1.1 204 No Content\r\n\r\n"
             })
     void whatIsNoProperAnswerIsAPermanentError(String hostile) {
-        ScriptedServer server = serving(Answer.text(hostile).thenClose());
+        FaultServer server = serving(Answer.text(hostile).thenClose());
 
         OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
 
@@ -353,7 +354,7 @@ class HttpFaultsTest {
 
     @Test
     void headersWithoutEndAreRefused() {
-        ScriptedServer server = serving(peer -> {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\n".getBytes(ISO_8859_1));
             for (int i = 0; i < 10_000; i++) {
                 peer.send(("X-" + i + ": " + "x".repeat(100) + "\r\n").getBytes(ISO_8859_1));
@@ -365,7 +366,7 @@ class HttpFaultsTest {
 
     @Test
     void aBusyServerSaysWhenToComeBack() {
-        ScriptedServer server = serving(answer("503 Busy", "later", "Content-Length: 5", "Retry-After: 42"), ok(BODY));
+        FaultServer server = serving(answer("503 Busy", "later", "Content-Length: 5", "Retry-After: 42"), ok(BODY));
 
         OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
 
@@ -378,7 +379,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatHangsUpIsATransferLostAndIsNotAskedAgainByItself() {
-        ScriptedServer server = serving(ok(BODY), Answer.text("").thenReset(), ok(BODY));
+        FaultServer server = serving(ok(BODY), Answer.text("").thenReset(), ok(BODY));
         URI location = server.uri("/a" + SECRET);
 
         ask(source, whole(location, 10));
@@ -418,7 +419,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatDoesNotAnswerTimesOut() {
-        ScriptedServer server = serving(Answer.text("").thenNothing());
+        FaultServer server = serving(Answer.text("").thenNothing());
 
         OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
 
@@ -429,7 +430,7 @@ class HttpFaultsTest {
 
     @Test
     void headersThatDripTimeOut() {
-        ScriptedServer server = serving(peer -> {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\nX: ".getBytes(ISO_8859_1));
             drip(peer, 10_000, 50);
         });
@@ -439,7 +440,7 @@ class HttpFaultsTest {
 
     @Test
     void bytesThatStopComingTimeOut() {
-        ScriptedServer server = serving(cut().thenNothing());
+        FaultServer server = serving(cut().thenNothing());
 
         OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
 
@@ -450,7 +451,7 @@ class HttpFaultsTest {
 
     @Test
     void bytesThatComeSlowlyDoNotTimeOut() {
-        ScriptedServer server = serving(peer -> {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".getBytes(ISO_8859_1));
             drip(peer, 10, SHORT.toMillis() / 4);
         });
@@ -461,7 +462,7 @@ class HttpFaultsTest {
     @Test
     void aSlowSubscriberIsNotTakenForASlowServer() {
         CountDownLatch wanted = new CountDownLatch(1);
-        ScriptedServer server = serving(cut().thenAfter(wanted, Answer.text("56789")));
+        FaultServer server = serving(cut().thenAfter(wanted, Answer.text("56789")));
 
         source.read(whole(server.uri("/a"), 10), content -> {
                     OneByOne slow = new OneByOne();
@@ -483,7 +484,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatIsSlowAfterASlowSubscriberTimesOut() {
-        ScriptedServer server = serving(cut().thenNothing());
+        FaultServer server = serving(cut().thenNothing());
 
         source.read(whole(server.uri("/a"), 10), content -> {
                     OneByOne slow = new OneByOne();
@@ -503,7 +504,7 @@ class HttpFaultsTest {
 
     @Test
     void connectionsServeManyRequests() {
-        ScriptedServer server = serving(Collections.nCopies(20, ok(BODY)).toArray(Answer[]::new));
+        FaultServer server = serving(Collections.nCopies(20, ok(BODY)).toArray(Answer[]::new));
 
         for (int i = 0; i < 20; i++) {
             ask(source, whole(server.uri("/a"), 10));
@@ -515,7 +516,7 @@ class HttpFaultsTest {
     @Test
     void noRequestIsLostForWantOfAConnection() {
         int many = 1_500;
-        ScriptedServer server = serving(Collections.nCopies(many, ok(BODY)).toArray(Answer[]::new));
+        FaultServer server = serving(Collections.nCopies(many, ok(BODY)).toArray(Answer[]::new));
 
         Flux.range(0, many)
                 .flatMap(i -> source.read(whole(server.uri("/a"), 10), content -> collect(content.bytes())), many)
@@ -529,7 +530,7 @@ class HttpFaultsTest {
 
     @Test
     void answersThatNobodyReadsGiveTheirConnectionsBack() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(Collections.nCopies(20, answer("404 Not Found", "x".repeat(100_000), "Content-Length: 1000000"))
                         .toArray(Answer[]::new));
 
@@ -543,7 +544,7 @@ class HttpFaultsTest {
     @Test
     void cancellingAnAnswerThatHasArrivedDoesNotHarmTheNextOneOfItsConnection() throws Exception {
         CountDownLatch cancelled = new CountDownLatch(1);
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("200 OK", "5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
                 cut().thenAfter(cancelled, Answer.text("56789")));
         OneByOne first = new OneByOne();
@@ -584,7 +585,7 @@ class HttpFaultsTest {
 
     @Test
     void bytesCanBeSubscribedToOnce() {
-        ScriptedServer server = serving(ok(BODY));
+        FaultServer server = serving(ok(BODY));
 
         source.read(
                         whole(server.uri("/a"), 10),
@@ -598,7 +599,7 @@ class HttpFaultsTest {
 
     @Test
     void bytesEndWithTheRequest() {
-        ScriptedServer server = serving(ok(BODY), cut().thenNothing());
+        FaultServer server = serving(ok(BODY), cut().thenNothing());
         AtomicReference<Content> kept = new AtomicReference<>();
 
         source.read(whole(server.uri("/a"), 10), content -> {
@@ -631,7 +632,7 @@ class HttpFaultsTest {
 
     @Test
     void aClosedSourceAsksNothing() {
-        ScriptedServer server = serving(ok(BODY));
+        FaultServer server = serving(ok(BODY));
         source.close().block(PATIENCE);
 
         source.read(whole(server.uri("/a"), 10), content -> collect(content.bytes()))
@@ -641,8 +642,8 @@ class HttpFaultsTest {
         assertThat(server.connections()).isZero();
     }
 
-    private ScriptedServer serving(Answer... script) {
-        ScriptedServer server = new ScriptedServer(script);
+    private FaultServer serving(Answer... script) {
+        FaultServer server = new FaultServer(script);
         opened.add(server);
         return server;
     }
@@ -652,7 +653,7 @@ class HttpFaultsTest {
         return answer("200 OK", "01234", "Content-Length: 10");
     }
 
-    private static void drip(ScriptedServer.Peer peer, int bytes, long millis) throws IOException {
+    private static void drip(FaultServer.Peer peer, int bytes, long millis) throws IOException {
         for (int i = 0; i < bytes; i++) {
             peer.send(new byte[] {'x'});
             try {
