@@ -13,6 +13,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
 import io.otaflux.Artifact;
+import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactSource.Content;
 import io.otaflux.ArtifactSource.Request;
 import io.otaflux.LengthMismatchException;
@@ -23,6 +24,7 @@ import io.otaflux.TransferException;
 import io.otaflux.testkit.BufferLedger;
 import io.otaflux.testkit.FaultServer;
 import io.otaflux.testkit.FaultServer.Answer;
+import io.otaflux.testkit.Mutant;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -37,6 +39,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -44,6 +47,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.reactivestreams.Publisher;
 import org.reactivestreams.Subscription;
 import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
@@ -169,6 +173,21 @@ class HttpFaultsTest {
     }
 
     @Test
+    void aRangeAfterTheEndOfTheWholeIsTheEnd() {
+        FaultServer server =
+                serving(answer("416 Range Not Satisfiable", "nope", "Content-Range: bytes */10", "Content-Length: 4"));
+
+        Asking.Answer answer = ask(source, rest(server.uri("/a"), Artifact.UNKNOWN_SIZE, 10, "\"v1\""));
+
+        assertThat(answer.offset()).isEqualTo(10);
+        assertThat(answer.size()).isEqualTo(10);
+        assertThat(answer.validator()).isEqualTo("\"v1\"");
+        assertThat(answer.bytes()).isEmpty();
+        assertThat(server.requests()).hasSize(1);
+        Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
+    }
+
+    @Test
     void aRangeOfAnotherContentIsFollowedByOneRequestForTheWhole() {
         FaultServer server = serving(
                 answer("206 OK", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4", "ETag: \"v2\""),
@@ -237,6 +256,25 @@ class HttpFaultsTest {
 
     @Test
     void noByteBeyondTheDeclaredLengthIsHandedOut() {
+        staysWithin(100_000, source);
+
+        Mutant.assertCaught(
+                "the length bound",
+                () -> staysWithin(100_000, new ArtifactSource() {
+                    @Override
+                    public <T> Flux<T> read(Request request, Function<Content, Publisher<T>> consumer) {
+                        return source.read(
+                                whole(request.artifact().location(), Artifact.UNKNOWN_SIZE),
+                                content -> consumer.apply(new Content(
+                                        content.offset(),
+                                        content.size(),
+                                        content.validator(),
+                                        content.bytes().take(100))));
+                    }
+                }));
+    }
+
+    private void staysWithin(int size, ArtifactSource asked) {
         FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\n\r\n".getBytes(ISO_8859_1));
             byte[] endless = new byte[8_192];
@@ -245,18 +283,24 @@ class HttpFaultsTest {
             }
         });
         AtomicInteger handedOut = new AtomicInteger();
+        AtomicReference<Throwable> end = new AtomicReference<>();
 
-        source.read(
-                        whole(server.uri("/a"), 100_000),
+        asked.read(
+                        whole(server.uri("/a"), size),
                         content -> content.bytes()
                                 .doOnNext(buffer -> handedOut.addAndGet(buffer.readableBytes()))
                                 .doOnNext(ByteBuf::release))
+                .onErrorResume(error -> {
+                    end.set(error);
+                    return Mono.empty();
+                })
                 .as(StepVerifier::create)
                 .thenConsumeWhile(buffer -> true)
-                .expectErrorSatisfies(error -> assertThat(error).isInstanceOf(LengthMismatchException.class))
+                .expectComplete()
                 .verify(PATIENCE);
 
-        assertThat(handedOut).hasValueLessThanOrEqualTo(100_000);
+        assertThat(handedOut).hasValueLessThanOrEqualTo(size);
+        assertThat(end.get()).isInstanceOf(LengthMismatchException.class);
         Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
     }
 
@@ -337,6 +381,13 @@ class HttpFaultsTest {
                 "HTTP/1.1 200 OK\r\nA\u0000B: c\r\n\r\n0123456789",
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n0123456789\r\n0\r\n\r\n",
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 10\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 0x0a\r\n\r\n0123456789",
+                "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: 10\r\n\r\n0123456789",
+                "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=b\r\n\r\n--b\r\n\r\n0123456789\r\n--b--",
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n0123456789",
                 "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n\r\n",
                 "\u0016\u0003\u0001\u0000\u0005hello\r\n\r\n",
                 "0123456789\r\n\r\n",
@@ -440,12 +491,31 @@ class HttpFaultsTest {
 
     @Test
     void bytesThatStopComingTimeOut() {
+        noticesSilence(source, PATIENCE);
+
+        HttpArtifactSource patient = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allocator(ledger.allocator())
+                .stallTimeout(Duration.ofHours(1))
+                .build();
+        opened.add(() -> patient.close().block(PATIENCE));
+        Mutant.assertCaught("the stall limit", () -> noticesSilence(patient, SHORT.multipliedBy(4)));
+    }
+
+    private void noticesSilence(HttpArtifactSource asked, Duration within) {
         FaultServer server = serving(cut().thenNothing());
 
-        OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
+        asked.read(whole(server.uri("/a" + SECRET), 10), content -> collect(content.bytes()))
+                .as(StepVerifier::create)
+                .expectErrorSatisfies(failure -> {
+                    assertThat(((OtaException) failure).reason()).isEqualTo(Reason.TIMEOUT);
+                    assertThat(failure)
+                            .hasMessageContaining("after 5 bytes")
+                            .hasMessageContaining("/a")
+                            .hasMessageNotContaining("CANARY");
+                })
+                .verify(within);
 
-        assertThat(failure.reason()).isEqualTo(Reason.TIMEOUT);
-        assertThat(failure).hasMessageContaining("after 5 bytes").hasMessageContaining("/a");
         Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
     }
 
@@ -526,6 +596,33 @@ class HttpFaultsTest {
                 .verify(PATIENCE);
 
         assertThat(server.connections()).isLessThanOrEqualTo(2);
+    }
+
+    @Test
+    void downloadsThatShareOneConnectionWaitForEachOtherAndNotForWhoHangs() {
+        HttpArtifactSource single = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allocator(ledger.allocator())
+                .stallTimeout(SHORT)
+                .maxConnections(1)
+                .build();
+        opened.add(() -> single.close().block(PATIENCE));
+        FaultServer server = serving(cut().thenNothing(), ok(BODY), ok(BODY));
+
+        Flux.range(0, 3)
+                .flatMap(i -> single.read(whole(server.uri("/a"), 10), content -> collect(content.bytes()))
+                        .map(bytes -> "arrived")
+                        .onErrorResume(
+                                OtaException.class,
+                                failure -> Mono.just(failure.reason().name())))
+                .collectList()
+                .as(StepVerifier::create)
+                .assertNext(ends -> assertThat(ends).containsExactlyInAnyOrder("TIMEOUT", "arrived", "arrived"))
+                .expectComplete()
+                .verify(PATIENCE);
+
+        assertThat(server.requests()).hasSize(3);
+        assertThat(server.connections()).isEqualTo(2);
     }
 
     @Test
