@@ -446,9 +446,13 @@ class OtaClientTest {
         channel.push(served("app", "2", bytes(100)));
         time.advanceTimeBy(Duration.ofSeconds(29));
         assertThat(source.requests()).hasSize(1);
-        time.advanceTimeBy(Duration.ofSeconds(1));
+        time.advanceTimeBy(Duration.ofSeconds(31));
+        assertThat(source.requests())
+                .as("at most as long again as it asked for")
+                .hasSize(2);
+        time.advanceTimeBy(Duration.ofSeconds(29));
         assertThat(source.requests()).hasSize(2);
-        time.advanceTimeBy(Duration.ofSeconds(60));
+        time.advanceTimeBy(Duration.ofSeconds(91));
 
         assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
     }
