@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * How a transfer that broke off is tried again: after a random time between zero and a bound that doubles from
  * {@code first} to {@code max} ("full jitter", so that a thousand devices do not come back together), at most
- * {@code attempts} times in a row without any new byte becoming durable.
+ * {@code attempts} times in a row without any new byte becoming durable. Where the source asks to be left alone for a
+ * while, the random time begins after that.
  *
  * @param first the bound of the first wait
  * @param max the largest bound, and the most that a source may ask to wait
@@ -42,8 +43,15 @@ public record Backoff(Duration first, Duration max, int attempts) {
      * @return a duration in {@code [0, min(max, first * 2^(retry - 1))]}
      */
     public Duration delay(int retry) {
+        return random(bound(retry));
+    }
+
+    private long bound(int retry) {
         double doubled = (double) nanos(first) * Math.pow(2, Math.max(0, retry - 1));
-        long bound = doubled < (double) nanos(max) ? (long) doubled : nanos(max);
+        return doubled < (double) nanos(max) ? (long) doubled : nanos(max);
+    }
+
+    private static Duration random(long bound) {
         return Duration.ofNanos(ThreadLocalRandom.current().nextLong(bound + 1));
     }
 
@@ -51,12 +59,16 @@ public record Backoff(Duration first, Duration max, int attempts) {
         return duration.compareTo(LONGEST) < 0 ? duration.toNanos() : LONGEST.toNanos();
     }
 
-    /** The wait before try number {@code retry}: random, but not shorter than the source asked for, up to {@code max}. */
+    /**
+     * The wait before try number {@code retry}. What the source asked for, up to {@code max}, comes before the random part
+     * and not instead of it, and the random part is up to as long again: a thousand devices that were all told to come
+     * back in a minute come in the course of the minute after.
+     */
     Duration pause(int retry, @Nullable Duration asked) {
-        Duration delay = delay(retry);
-        if (asked == null || asked.compareTo(delay) <= 0) {
-            return delay;
+        if (asked == null || asked.isNegative()) {
+            return delay(retry);
         }
-        return asked.compareTo(max) > 0 ? max : asked;
+        Duration granted = asked.compareTo(max) > 0 ? max : asked;
+        return granted.plus(random(Math.max(bound(retry), nanos(granted))));
     }
 }

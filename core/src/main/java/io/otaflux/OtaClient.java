@@ -13,6 +13,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
+import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
@@ -77,6 +78,7 @@ public final class OtaClient {
     private final boolean missingDigests;
     private final Duration deadline;
     private final Scheduler scheduler;
+    private final LongSupplier nanoClock;
     private final Permits permits;
     private final Transfers transfers;
 
@@ -101,10 +103,12 @@ public final class OtaClient {
         this.weakDigests = builder.weakDigests == null ? builder.channel.sendsWeakDigests() : builder.weakDigests;
         this.missingDigests = builder.missingDigests;
         this.deadline = builder.deadline;
-        this.scheduler = builder.scheduler;
+        Scheduler given = builder.scheduler;
+        this.scheduler = given == null ? Schedulers.parallel() : given;
+        // Schedulers tell the time of day, which is set now and then, by years where the battery of the clock is empty.
+        this.nanoClock = given == null ? System::nanoTime : () -> given.now(TimeUnit.NANOSECONDS);
         this.permits = new Permits(builder.concurrency);
-        this.transfers =
-                new Transfers(source, store, builder.backoff, builder.minimumThroughput, permits, builder.scheduler);
+        this.transfers = new Transfers(source, store, builder.backoff, builder.minimumThroughput, permits, scheduler);
         this.recovery = journal.entries()
                 .collectList()
                 .flatMap(this::restore)
@@ -927,12 +931,12 @@ public final class OtaClient {
     /** Ends a stage when the upgrade's time is up or it is withdrawn. Only the time in which it was worked on counts. */
     private <T> Flux<T> limited(Upgrade upgrade, OtaException.Stage stage, Flux<T> work) {
         return Flux.defer(() -> {
-            long began = scheduler.now(TimeUnit.MILLISECONDS);
+            long began = nanoClock.getAsLong();
             Duration left = deadline.minus(upgrade.active());
             Mono<DeadlineException> late = Mono.delay(left.isNegative() ? Duration.ZERO : left, scheduler)
                     .map(passed -> new DeadlineException(stage, deadline));
             return Cutoff.of(work, Mono.<Throwable>firstWithSignal(late, upgrade.withdrawal()))
-                    .doFinally(end -> upgrade.spent(Duration.ofMillis(scheduler.now(TimeUnit.MILLISECONDS) - began)));
+                    .doFinally(end -> upgrade.spent(Duration.ofNanos(nanoClock.getAsLong() - began)));
         });
     }
 
@@ -969,7 +973,7 @@ public final class OtaClient {
         private Backoff backoff = Backoff.DEFAULT;
         private Throughput minimumThroughput = Throughput.DEFAULT;
         private Duration deadline = Duration.ofHours(24);
-        private Scheduler scheduler = Schedulers.parallel();
+        private @Nullable Scheduler scheduler;
 
         private Builder(UpgradeChannel channel) {
             this.channel = Objects.requireNonNull(channel, "channel");
@@ -1054,7 +1058,10 @@ public final class OtaClient {
             return this;
         }
 
-        /** What tells the time for waits and limits. Defaults to {@link Schedulers#parallel()}. */
+        /**
+         * What tells the time for waits and limits. Defaults to {@link Schedulers#parallel()}, with a clock that never
+         * jumps.
+         */
         public Builder scheduler(Scheduler scheduler) {
             this.scheduler = Objects.requireNonNull(scheduler, "scheduler");
             return this;

@@ -260,7 +260,7 @@ final class Transfers {
         private volatile boolean answered;
         private int changes;
         private int failures;
-        private long offsetAtFailure;
+        private long furthest;
         private Duration pause = Duration.ZERO;
 
         Transfer(Artifact artifact, boolean located, Mono<Artifact> relocation, ArtifactStore.Writer writer) {
@@ -269,7 +269,7 @@ final class Transfers {
             this.relocation = relocation;
             this.writer = writer;
             this.size = artifact.size();
-            this.offsetAtFailure = writer.offset();
+            this.furthest = writer.offset();
             Set<Digest.Algorithm> declared = Artifact.algorithms(artifact.digests());
             this.hasher = new Hasher(declared.isEmpty() ? Set.of(Digest.Algorithm.SHA_256) : declared);
         }
@@ -328,7 +328,10 @@ final class Transfers {
                 complete = true;
                 return Flux.empty();
             }
-            ArtifactSource.Request request = new ArtifactSource.Request(artifact, writer.offset(), writer.validator());
+            // Without a digest a validator is all that keeps two contents apart; without either nothing goes on.
+            boolean provable = writer.validator() != null || !artifact.digests().isEmpty();
+            ArtifactSource.Request request =
+                    new ArtifactSource.Request(artifact, provable ? writer.offset() : 0, writer.validator());
             answered = false;
             return Cutoff.of(source.<Step>read(request, content -> take(request, content)), watch(() -> !answered))
                     .concatWith(Mono.defer(this::whole));
@@ -355,12 +358,16 @@ final class Transfers {
                             null));
                 }
             }
-            if (content.offset() == 0 && request.offset() > 0) {
+            if (content.offset() == 0) {
                 hasher.reset();
-                if (content.validator() != null
-                        && request.validator() != null
-                        && !content.validator().equals(request.validator())
-                        && ++changes > MAX_CHANGES) {
+            }
+            if (content.offset() == 0
+                    && request.offset() > 0
+                    && content.validator() != null
+                    && request.validator() != null
+                    && !content.validator().equals(request.validator())) {
+                furthest = 0;
+                if (++changes > MAX_CHANGES) {
                     return Mono.error(new SourceException(
                             OtaException.Reason.CHANGED_TOO_OFTEN,
                             artifact.name() + ": changed " + changes + " times while it was fetched",
@@ -428,8 +435,9 @@ final class Transfers {
         }
 
         private Flux<Step> broke(OtaException e) {
-            boolean progress = writer.offset() > offsetAtFailure;
-            offsetAtFailure = writer.offset();
+            // What a source that starts over sends again is none.
+            boolean progress = writer.offset() > furthest;
+            furthest = Math.max(furthest, writer.offset());
             if (progress) {
                 relocated = false;
             }

@@ -425,6 +425,52 @@ class OtaClientTest {
     }
 
     @Test
+    void whatASourceThatStartsOverSendsAgainIsNoProgress() {
+        source.withoutResume();
+        run(client(builder -> builder.backoff(new Backoff(Duration.ofSeconds(1), Duration.ofSeconds(8), 3))));
+        for (int i = 0; i < 50; i++) {
+            source.breakAfter(1, lost()).breakAfter(2, lost());
+        }
+
+        channel.push(served("app", "2", bytes(10_000)));
+        time.advanceTimeBy(Duration.ofHours(1));
+
+        assertFailed(Reason.CONNECTION_LOST);
+        assertThat(source.requests())
+                .as("two that brought something new, and three")
+                .hasSize(5);
+    }
+
+    @Test
+    void whatNothingCouldTellApartIsNotPutTogether() {
+        byte[] before = bytes(10_000);
+        byte[] after = bytes(10_000);
+        UpgradeTrigger trigger = served("app", "2", after);
+        Artifact artifact = trigger.artifact();
+        source.serve(artifact.location(), before).breakAfter(4, lost());
+        ArtifactSource withoutValidators = new ArtifactSource() {
+            @Override
+            public <T> Flux<T> read(Request request, Function<Content, Publisher<T>> consumer) {
+                return source.read(
+                        request,
+                        content ->
+                                consumer.apply(new Content(content.offset(), content.size(), null, content.bytes())));
+            }
+        };
+        run(client(builder -> builder.source(withoutValidators).acceptMissingDigests(true)));
+
+        channel.push(new UpgradeTrigger(
+                channel.device(),
+                "app",
+                "2",
+                new Artifact(artifact.name(), artifact.location(), artifact.size(), List.of())));
+        source.serve(artifact.location(), after);
+        time.advanceTimeBy(Duration.ofMinutes(10));
+
+        assertThat(installed.get("app")).isEqualTo(after);
+    }
+
+    @Test
     void permanentFailuresAreNotTriedAgain() {
         source.refuse(new SourceException(Reason.BAD_RESPONSE, 400, "400", null));
         run(client());
@@ -446,9 +492,13 @@ class OtaClientTest {
         channel.push(served("app", "2", bytes(100)));
         time.advanceTimeBy(Duration.ofSeconds(29));
         assertThat(source.requests()).hasSize(1);
-        time.advanceTimeBy(Duration.ofSeconds(1));
+        time.advanceTimeBy(Duration.ofSeconds(31));
+        assertThat(source.requests())
+                .as("at most as long again as it asked for")
+                .hasSize(2);
+        time.advanceTimeBy(Duration.ofSeconds(29));
         assertThat(source.requests()).hasSize(2);
-        time.advanceTimeBy(Duration.ofSeconds(60));
+        time.advanceTimeBy(Duration.ofSeconds(91));
 
         assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
     }

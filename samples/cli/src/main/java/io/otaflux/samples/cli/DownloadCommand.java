@@ -20,6 +20,7 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -46,7 +47,12 @@ import picocli.CommandLine.Spec;
             "",
             "The file proves to be the right one by --sha256 or, weaker, --md5, and by --size. Without any of these, https is"
                     + " what vouches for it. Plain http vouches for nothing: it needs --allow-http and a digest. A redirect"
-                    + " never leads from https to http."
+                    + " never leads from https to http.",
+            "",
+            "It does not hang: a server that is silent for longer than --timeout, or brings less than 16 KiB in a minute, is"
+                    + " left, and asked again after a random wait of up to 2 minutes (up to 4 where it asks for that with"
+                    + " Retry-After). After --retries tries in a row without a new byte it gives up, and after --deadline"
+                    + " in any case."
         },
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {
@@ -63,6 +69,7 @@ final class DownloadCommand implements Callable<Integer> {
     private static final DeviceId HERE = new DeviceId("local", "download");
     private static final String STATE_SUFFIX = ".otaflux";
     private static final int LONGEST_NAME = 128;
+    private static final Duration CONNECT = Duration.ofSeconds(10);
 
     @Spec
     @SuppressWarnings("NullAway.Init")
@@ -109,6 +116,25 @@ final class DownloadCommand implements Callable<Integer> {
             defaultValue = "10",
             description = "How often to try again in a row without a new byte. Defaults to ${DEFAULT-VALUE}.")
     private int retries;
+
+    @Option(
+            names = "--timeout",
+            paramLabel = "TIME",
+            defaultValue = "30s",
+            converter = Span.Converter.class,
+            description =
+                    "How long the server may be silent, before it answers or later. Defaults to ${DEFAULT-VALUE}.")
+    @SuppressWarnings("NullAway.Init")
+    private Span timeout;
+
+    @Option(
+            names = "--deadline",
+            paramLabel = "TIME",
+            defaultValue = "24h",
+            converter = Span.Converter.class,
+            description = "How long it may take in all. Defaults to ${DEFAULT-VALUE}.")
+    @SuppressWarnings("NullAway.Init")
+    private Span deadline;
 
     @Option(names = "--no-progress", description = "No progress bar, which there is on a terminal only.")
     private boolean noProgress;
@@ -178,6 +204,7 @@ final class DownloadCommand implements Callable<Integer> {
                     .acceptMissingDigests(true)
                     .acceptWeakDigests(true)
                     .backoff(new Backoff(Backoff.DEFAULT.first(), Backoff.DEFAULT.max(), retries))
+                    .deadline(deadline.duration())
                     .build();
             ProgressBar bar =
                     noProgress || json || !ProgressBar.isTerminal() ? null : new ProgressBar(err, System::nanoTime);
@@ -262,7 +289,12 @@ final class DownloadCommand implements Callable<Integer> {
     }
 
     private HttpArtifactSource source() {
-        HttpArtifactSource.Builder builder = HttpArtifactSource.builder().allowHttp(allowHttp);
+        Duration silence = timeout.duration();
+        HttpArtifactSource.Builder builder = HttpArtifactSource.builder()
+                .allowHttp(allowHttp)
+                .connectTimeout(silence.compareTo(CONNECT) < 0 ? silence : CONNECT)
+                .firstByteTimeout(silence)
+                .stallTimeout(silence);
         try {
             if (authorities != null) {
                 builder.trustedCertificates(authorities);

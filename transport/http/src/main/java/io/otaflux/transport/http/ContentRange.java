@@ -1,6 +1,7 @@
 package io.otaflux.transport.http;
 
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -17,6 +18,14 @@ record ContentRange(long first, long last, long total) {
     /** 18 digits fit into a long whatever they are; no artifact is an exabyte. */
     private static final Pattern FORMAT =
             Pattern.compile("bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", Pattern.CASE_INSENSITIVE);
+
+    private static final Pattern UNSATISFIED = Pattern.compile("bytes \\*/([0-9]{1,18})", Pattern.CASE_INSENSITIVE);
+
+    /** The length of the whole as an answer names it that had no byte of the range, or empty where it names none. */
+    static OptionalLong unsatisfied(@Nullable String header) {
+        Matcher matcher = UNSATISFIED.matcher(header == null ? "" : header);
+        return matcher.matches() ? OptionalLong.of(Long.parseLong(matcher.group(1))) : OptionalLong.empty();
+    }
 
     /** The range, or empty where {@code header} is anything else than one satisfied range of a known whole. */
     static Optional<ContentRange> parse(@Nullable String header) {

@@ -1,5 +1,6 @@
 package io.otaflux.transport.http;
 
+import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.FixedRecvByteBufAllocator;
@@ -246,6 +247,10 @@ public final class HttpArtifactSource implements ArtifactSource {
                             return deliver(data, where, connection);
                         }
                         connection.dispose();
+                        if (verdict instanceof Verdict.Complete) {
+                            return Flux.from(consumer.apply(
+                                    new Content(offset, offset, request.validator(), Flux.<ByteBuf>empty())));
+                        }
                         return verdict instanceof Verdict.Redirect redirect
                                 ? follow(hop, redirect, offset, where)
                                 : ask(hop, 0);

@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Locale;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,6 +24,9 @@ sealed interface Verdict {
 
     /** The bytes follow. {@code size} is of the whole, or {@link Artifact#UNKNOWN_SIZE}. */
     record Data(long offset, long size, @Nullable String validator) implements Verdict {}
+
+    /** There is no byte after those that are here: they are the whole. */
+    record Complete() implements Verdict {}
 
     /** The bytes are elsewhere. {@code location} is null where the answer does not name exactly one place. */
     record Redirect(@Nullable String location) implements Verdict {}
@@ -57,7 +61,7 @@ sealed interface Verdict {
                 if (offset == 0) {
                     throw bad(status, where, "range not satisfiable, though none was asked for");
                 }
-                yield new StartOver();
+                yield isWhole(request, offset, headers) ? new Complete() : new StartOver();
             }
             default -> throw bad(status, where, "unexpected status (expected: 200 or 206)");
         };
@@ -97,6 +101,20 @@ sealed interface Verdict {
         }
         String validator = Validator.of(headers);
         return new Data(offset, range.total(), validator == null ? request.validator() : validator);
+    }
+
+    /**
+     * Tells whether nothing is left because everything is here. A server that tells contents apart by {@code If-Range}
+     * does not answer so for another content; what others mean is for the digest to find out.
+     */
+    private static boolean isWhole(Request request, long offset, HttpHeaders headers) {
+        List<String> values = headers.getAll(HttpHeaderNames.CONTENT_RANGE);
+        OptionalLong total = ContentRange.unsatisfied(values.size() == 1 ? values.get(0) : null);
+        long declared = request.artifact().size();
+        return total.isPresent()
+                && total.getAsLong() == offset
+                && (declared == Artifact.UNKNOWN_SIZE || declared == offset)
+                && (request.validator() == null || !Validator.contradicts(request.validator(), headers));
     }
 
     /** Compressed bytes are not the artifact's: their length, offset and digest are others. */

@@ -12,6 +12,7 @@ import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactSource.Request;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
+import io.otaflux.testkit.FaultServer;
 import java.net.URI;
 import java.net.UnknownHostException;
 import java.time.Duration;
@@ -39,7 +40,7 @@ class HttpArtifactSourceTest {
     @Test
     void plainHttpIsNotAskedForAnArtifactWithoutADigest() {
         HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
-        try (ScriptedServer server = new ScriptedServer()) {
+        try (FaultServer server = new FaultServer()) {
             Artifact bare = new Artifact("a", server.uri("/a"), 1, List.of());
 
             assertThat(failure(source, new Request(bare, 0, null)).reason()).isEqualTo(Reason.NO_DIGEST);
@@ -60,7 +61,7 @@ class HttpArtifactSourceTest {
     @Test
     void closingLeavesNoThreadsOfItsOwn() {
         HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
-        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ok("0123456789"))) {
+        try (FaultServer server = new FaultServer(FaultServer.ok("0123456789"))) {
             Asking.ask(source, whole(server.uri("/a"), 10));
             assertThat(threads()).isPositive();
 
@@ -79,7 +80,7 @@ class HttpArtifactSourceTest {
                 .allowHttp(true)
                 .loopResources(given)
                 .build();
-        try (ScriptedServer server = new ScriptedServer(ScriptedServer.ok("0123456789"))) {
+        try (FaultServer server = new FaultServer(FaultServer.ok("0123456789"))) {
             Asking.ask(source, whole(server.uri("/a"), 10));
             source.close().block(PATIENCE);
 

@@ -7,7 +7,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
 import io.otaflux.testkit.BufferLedger;
-import io.otaflux.transport.http.ScriptedServer.Answer;
+import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.FaultServer.Answer;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Random;
@@ -61,7 +62,7 @@ class HttpCancellationTest {
         AtomicLong received = new AtomicLong();
         AtomicLong finished = new AtomicLong();
 
-        try (ScriptedServer server = new ScriptedServer(script)) {
+        try (FaultServer server = new FaultServer(script)) {
             // By time, and by buffers taken: on a busy machine the one misses what the other hits.
             Flux.range(0, CANCELS)
                     .flatMap(
@@ -238,7 +239,7 @@ class HttpCancellationTest {
             }
         };
 
-        try (ScriptedServer server = new ScriptedServer(answer)) {
+        try (FaultServer server = new FaultServer(answer)) {
             source.read(whole(server.uri("/a"), size), content -> {
                         content.bytes().subscribe(three);
                         return Mono.never();

@@ -1,18 +1,19 @@
 package io.otaflux.transport.http;
 
+import static io.otaflux.testkit.FaultServer.answer;
+import static io.otaflux.testkit.FaultServer.ok;
 import static io.otaflux.transport.http.Asking.PATIENCE;
 import static io.otaflux.transport.http.Asking.ask;
 import static io.otaflux.transport.http.Asking.collect;
 import static io.otaflux.transport.http.Asking.failure;
 import static io.otaflux.transport.http.Asking.rest;
 import static io.otaflux.transport.http.Asking.whole;
-import static io.otaflux.transport.http.ScriptedServer.answer;
-import static io.otaflux.transport.http.ScriptedServer.ok;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
 import io.otaflux.Artifact;
+import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactSource.Content;
 import io.otaflux.ArtifactSource.Request;
 import io.otaflux.LengthMismatchException;
@@ -21,7 +22,9 @@ import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
 import io.otaflux.TransferException;
 import io.otaflux.testkit.BufferLedger;
-import io.otaflux.transport.http.ScriptedServer.Answer;
+import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.FaultServer.Answer;
+import io.otaflux.testkit.Mutant;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -36,6 +39,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -43,6 +47,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.reactivestreams.Publisher;
 import org.reactivestreams.Subscription;
 import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
@@ -86,7 +91,7 @@ class HttpFaultsTest {
 
     @Test
     void aFirstRequestAsksForTheWholeUnencoded() {
-        ScriptedServer server = serving(ok(BODY, "ETag: \"v1\""));
+        FaultServer server = serving(ok(BODY, "ETag: \"v1\""));
 
         assertThat(ask(source, whole(server.uri("/a.bin" + SECRET), 10)).validator())
                 .isEqualTo("\"v1\"");
@@ -103,7 +108,7 @@ class HttpFaultsTest {
     @ParameterizedTest
     @ValueSource(strings = {"\"v1\"", "unquoted", "Mon, 02 Mar 2026 10:00:00 GMT", "\"\u00e9\""})
     void aResumeEchoesTheValidatorAsItCame(String validator) {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("206 Partial Content", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4"));
 
         Asking.Answer answer = ask(source, rest(server.uri("/a"), 10, 6, validator));
@@ -121,7 +126,7 @@ class HttpFaultsTest {
 
     @Test
     void aResumeWithoutAValidatorAsksForTheRangeAlone() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("206 Partial Content", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4"));
 
         assertThat(ask(source, rest(server.uri("/a"), 10, 6, null)).text()).isEqualTo("6789");
@@ -135,7 +140,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatIgnoresRangesStartsOver() {
-        ScriptedServer server = serving(ok(BODY));
+        FaultServer server = serving(ok(BODY));
 
         Asking.Answer answer = ask(source, rest(server.uri("/a"), 10, 6, "\"v1\""));
 
@@ -145,7 +150,7 @@ class HttpFaultsTest {
 
     @Test
     void anUnsatisfiableRangeIsFollowedByOneRequestForTheWhole() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("416 Range Not Satisfiable", "nope", "Content-Length: 4"), ok(BODY, "ETag: \"v2\""));
 
         Asking.Answer answer = ask(source, rest(server.uri("/a"), 10, 6, "\"v1\""));
@@ -159,7 +164,7 @@ class HttpFaultsTest {
     @Test
     void aServerThatFindsTheWholeUnsatisfiableIsBroken() {
         String refusal = "416 Range Not Satisfiable";
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer(refusal, "", "Content-Length: 0"), answer(refusal, "", "Content-Length: 0"));
 
         assertThat(fails(rest(server.uri("/a" + SECRET), 10, 6, "\"v1\"")).reason())
@@ -168,8 +173,23 @@ class HttpFaultsTest {
     }
 
     @Test
+    void aRangeAfterTheEndOfTheWholeIsTheEnd() {
+        FaultServer server =
+                serving(answer("416 Range Not Satisfiable", "nope", "Content-Range: bytes */10", "Content-Length: 4"));
+
+        Asking.Answer answer = ask(source, rest(server.uri("/a"), Artifact.UNKNOWN_SIZE, 10, "\"v1\""));
+
+        assertThat(answer.offset()).isEqualTo(10);
+        assertThat(answer.size()).isEqualTo(10);
+        assertThat(answer.validator()).isEqualTo("\"v1\"");
+        assertThat(answer.bytes()).isEmpty();
+        assertThat(server.requests()).hasSize(1);
+        Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
+    }
+
+    @Test
     void aRangeOfAnotherContentIsFollowedByOneRequestForTheWhole() {
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("206 OK", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4", "ETag: \"v2\""),
                 ok("abcdefghij", "ETag: \"v2\""));
 
@@ -183,7 +203,7 @@ class HttpFaultsTest {
 
     @Test
     void anAnswerThatIsCutOffIsATransferLost() {
-        ScriptedServer server = serving(ok(BODY).thenClose(), cut().thenClose(), cut().thenReset());
+        FaultServer server = serving(ok(BODY).thenClose(), cut().thenClose(), cut().thenReset());
         URI location = server.uri("/a" + SECRET);
 
         assertThat(ask(source, whole(location, 10)).text()).isEqualTo(BODY);
@@ -193,7 +213,7 @@ class HttpFaultsTest {
 
     @Test
     void anAnswerThatEndsWithItsConnectionIsMeasuredByTheDeclaredLength() {
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("200 OK", BODY).thenClose(),
                 answer("200 OK", "01234").thenClose(),
                 answer("200 OK", BODY + "x").thenClose());
@@ -208,7 +228,7 @@ class HttpFaultsTest {
 
     @Test
     void anAnswerOfUnknownLengthEndsWhereItsServerEndsIt() {
-        ScriptedServer server = serving(answer("200 OK", "01234").thenClose());
+        FaultServer server = serving(answer("200 OK", "01234").thenClose());
 
         Asking.Answer answer = ask(source, whole(server.uri("/a"), Artifact.UNKNOWN_SIZE));
 
@@ -219,7 +239,7 @@ class HttpFaultsTest {
     @Test
     void chunksAreMeasuredByTheDeclaredLength() {
         String chunked = "Transfer-Encoding: chunked";
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("200 OK", "5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", chunked),
                 answer("200 OK", "5\r\n01234\r\n0\r\n\r\n", chunked),
                 answer("200 OK", "5\r\n01234\r\n5\r\n567", chunked).thenClose(),
@@ -236,7 +256,26 @@ class HttpFaultsTest {
 
     @Test
     void noByteBeyondTheDeclaredLengthIsHandedOut() {
-        ScriptedServer server = serving(peer -> {
+        staysWithin(100_000, source);
+
+        Mutant.assertCaught(
+                "the length bound",
+                () -> staysWithin(100_000, new ArtifactSource() {
+                    @Override
+                    public <T> Flux<T> read(Request request, Function<Content, Publisher<T>> consumer) {
+                        return source.read(
+                                whole(request.artifact().location(), Artifact.UNKNOWN_SIZE),
+                                content -> consumer.apply(new Content(
+                                        content.offset(),
+                                        content.size(),
+                                        content.validator(),
+                                        content.bytes().take(100))));
+                    }
+                }));
+    }
+
+    private void staysWithin(int size, ArtifactSource asked) {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\n\r\n".getBytes(ISO_8859_1));
             byte[] endless = new byte[8_192];
             while (true) {
@@ -244,24 +283,30 @@ class HttpFaultsTest {
             }
         });
         AtomicInteger handedOut = new AtomicInteger();
+        AtomicReference<Throwable> end = new AtomicReference<>();
 
-        source.read(
-                        whole(server.uri("/a"), 100_000),
+        asked.read(
+                        whole(server.uri("/a"), size),
                         content -> content.bytes()
                                 .doOnNext(buffer -> handedOut.addAndGet(buffer.readableBytes()))
                                 .doOnNext(ByteBuf::release))
+                .onErrorResume(error -> {
+                    end.set(error);
+                    return Mono.empty();
+                })
                 .as(StepVerifier::create)
                 .thenConsumeWhile(buffer -> true)
-                .expectErrorSatisfies(error -> assertThat(error).isInstanceOf(LengthMismatchException.class))
+                .expectComplete()
                 .verify(PATIENCE);
 
-        assertThat(handedOut).hasValueLessThanOrEqualTo(100_000);
+        assertThat(handedOut).hasValueLessThanOrEqualTo(size);
+        assertThat(end.get()).isInstanceOf(LengthMismatchException.class);
         Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
     }
 
     @Test
     void anotherAnnouncedLengthIsRefusedBeforeTheFirstByte() {
-        ScriptedServer server = serving(ok(BODY), ok(BODY));
+        FaultServer server = serving(ok(BODY), ok(BODY));
 
         assertEndless(fails(whole(server.uri("/a" + SECRET), 9)), 10);
         assertThat(fails(whole(server.uri("/a" + SECRET), 11)).reason()).isEqualTo(Reason.TRUNCATED);
@@ -269,7 +314,7 @@ class HttpFaultsTest {
 
     @Test
     void theRemainsOfAnAnswerAreNoAnswerToTheNextRequest() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("200 OK", BODY + "SURPLUS", "Content-Length: 10"), ok("unreadable"), ok("abcdefghij"));
         URI location = server.uri("/a" + SECRET);
 
@@ -282,7 +327,7 @@ class HttpFaultsTest {
     @Test
     void anAnswerThatNobodyAskedForIsNoAnswerToTheNextRequest() {
         String forged = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nFORGEDDATA";
-        ScriptedServer server =
+        FaultServer server =
                 serving(answer("200 OK", BODY + forged, "Content-Length: 10"), ok("abcdefghij"), ok("abcdefghij"));
 
         assertThat(ask(source, whole(server.uri("/a"), 10)).text()).isEqualTo(BODY);
@@ -299,7 +344,7 @@ class HttpFaultsTest {
 
     @Test
     void encodedBytesAreRefusedBeforeTheFirst() {
-        ScriptedServer server = serving(ok(BODY, "Content-Encoding: gzip"));
+        FaultServer server = serving(ok(BODY, "Content-Encoding: gzip"));
 
         assertThat(fails(whole(server.uri("/a" + SECRET), 10)).reason()).isEqualTo(Reason.BAD_RESPONSE);
     }
@@ -308,7 +353,7 @@ class HttpFaultsTest {
     @ValueSource(ints = {100, 102, 103, 104})
     void informationalAnswersArePassedOver(int status) {
         String informational = "HTTP/1.1 " + status + " Wait\r\nLink: </style.css>\r\n\r\n";
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 Answer.text(informational + informational + "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" + BODY),
                 Answer.text(informational),
                 ok("abcdefghij"));
@@ -336,13 +381,20 @@ class HttpFaultsTest {
                 "HTTP/1.1 200 OK\r\nA\u0000B: c\r\n\r\n0123456789",
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n0123456789\r\n0\r\n\r\n",
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 10\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 0x0a\r\n\r\n0123456789",
+                "HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: 10\r\n\r\n0123456789",
+                "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=b\r\n\r\n--b\r\n\r\n0123456789\r\n--b--",
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n0123456789",
                 "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n\r\n",
                 "\u0016\u0003\u0001\u0000\u0005hello\r\n\r\n",
                 "0123456789\r\n\r\n",
                 "HTTP/1.1 204 No Content\r\n\r\n"
             })
     void whatIsNoProperAnswerIsAPermanentError(String hostile) {
-        ScriptedServer server = serving(Answer.text(hostile).thenClose());
+        FaultServer server = serving(Answer.text(hostile).thenClose());
 
         OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
 
@@ -353,7 +405,7 @@ class HttpFaultsTest {
 
     @Test
     void headersWithoutEndAreRefused() {
-        ScriptedServer server = serving(peer -> {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\n".getBytes(ISO_8859_1));
             for (int i = 0; i < 10_000; i++) {
                 peer.send(("X-" + i + ": " + "x".repeat(100) + "\r\n").getBytes(ISO_8859_1));
@@ -365,7 +417,7 @@ class HttpFaultsTest {
 
     @Test
     void aBusyServerSaysWhenToComeBack() {
-        ScriptedServer server = serving(answer("503 Busy", "later", "Content-Length: 5", "Retry-After: 42"), ok(BODY));
+        FaultServer server = serving(answer("503 Busy", "later", "Content-Length: 5", "Retry-After: 42"), ok(BODY));
 
         OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
 
@@ -378,7 +430,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatHangsUpIsATransferLostAndIsNotAskedAgainByItself() {
-        ScriptedServer server = serving(ok(BODY), Answer.text("").thenReset(), ok(BODY));
+        FaultServer server = serving(ok(BODY), Answer.text("").thenReset(), ok(BODY));
         URI location = server.uri("/a" + SECRET);
 
         ask(source, whole(location, 10));
@@ -418,7 +470,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatDoesNotAnswerTimesOut() {
-        ScriptedServer server = serving(Answer.text("").thenNothing());
+        FaultServer server = serving(Answer.text("").thenNothing());
 
         OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
 
@@ -429,7 +481,7 @@ class HttpFaultsTest {
 
     @Test
     void headersThatDripTimeOut() {
-        ScriptedServer server = serving(peer -> {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\nX: ".getBytes(ISO_8859_1));
             drip(peer, 10_000, 50);
         });
@@ -439,18 +491,37 @@ class HttpFaultsTest {
 
     @Test
     void bytesThatStopComingTimeOut() {
-        ScriptedServer server = serving(cut().thenNothing());
+        noticesSilence(source, PATIENCE);
 
-        OtaException failure = fails(whole(server.uri("/a" + SECRET), 10));
+        HttpArtifactSource patient = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allocator(ledger.allocator())
+                .stallTimeout(Duration.ofHours(1))
+                .build();
+        opened.add(() -> patient.close().block(PATIENCE));
+        Mutant.assertCaught("the stall limit", () -> noticesSilence(patient, SHORT.multipliedBy(4)));
+    }
 
-        assertThat(failure.reason()).isEqualTo(Reason.TIMEOUT);
-        assertThat(failure).hasMessageContaining("after 5 bytes").hasMessageContaining("/a");
+    private void noticesSilence(HttpArtifactSource asked, Duration within) {
+        FaultServer server = serving(cut().thenNothing());
+
+        asked.read(whole(server.uri("/a" + SECRET), 10), content -> collect(content.bytes()))
+                .as(StepVerifier::create)
+                .expectErrorSatisfies(failure -> {
+                    assertThat(((OtaException) failure).reason()).isEqualTo(Reason.TIMEOUT);
+                    assertThat(failure)
+                            .hasMessageContaining("after 5 bytes")
+                            .hasMessageContaining("/a")
+                            .hasMessageNotContaining("CANARY");
+                })
+                .verify(within);
+
         Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
     }
 
     @Test
     void bytesThatComeSlowlyDoNotTimeOut() {
-        ScriptedServer server = serving(peer -> {
+        FaultServer server = serving(peer -> {
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".getBytes(ISO_8859_1));
             drip(peer, 10, SHORT.toMillis() / 4);
         });
@@ -461,7 +532,7 @@ class HttpFaultsTest {
     @Test
     void aSlowSubscriberIsNotTakenForASlowServer() {
         CountDownLatch wanted = new CountDownLatch(1);
-        ScriptedServer server = serving(cut().thenAfter(wanted, Answer.text("56789")));
+        FaultServer server = serving(cut().thenAfter(wanted, Answer.text("56789")));
 
         source.read(whole(server.uri("/a"), 10), content -> {
                     OneByOne slow = new OneByOne();
@@ -483,7 +554,7 @@ class HttpFaultsTest {
 
     @Test
     void aServerThatIsSlowAfterASlowSubscriberTimesOut() {
-        ScriptedServer server = serving(cut().thenNothing());
+        FaultServer server = serving(cut().thenNothing());
 
         source.read(whole(server.uri("/a"), 10), content -> {
                     OneByOne slow = new OneByOne();
@@ -503,7 +574,7 @@ class HttpFaultsTest {
 
     @Test
     void connectionsServeManyRequests() {
-        ScriptedServer server = serving(Collections.nCopies(20, ok(BODY)).toArray(Answer[]::new));
+        FaultServer server = serving(Collections.nCopies(20, ok(BODY)).toArray(Answer[]::new));
 
         for (int i = 0; i < 20; i++) {
             ask(source, whole(server.uri("/a"), 10));
@@ -515,7 +586,7 @@ class HttpFaultsTest {
     @Test
     void noRequestIsLostForWantOfAConnection() {
         int many = 1_500;
-        ScriptedServer server = serving(Collections.nCopies(many, ok(BODY)).toArray(Answer[]::new));
+        FaultServer server = serving(Collections.nCopies(many, ok(BODY)).toArray(Answer[]::new));
 
         Flux.range(0, many)
                 .flatMap(i -> source.read(whole(server.uri("/a"), 10), content -> collect(content.bytes())), many)
@@ -528,8 +599,35 @@ class HttpFaultsTest {
     }
 
     @Test
+    void downloadsThatShareOneConnectionWaitForEachOtherAndNotForWhoHangs() {
+        HttpArtifactSource single = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allocator(ledger.allocator())
+                .stallTimeout(SHORT)
+                .maxConnections(1)
+                .build();
+        opened.add(() -> single.close().block(PATIENCE));
+        FaultServer server = serving(cut().thenNothing(), ok(BODY), ok(BODY));
+
+        Flux.range(0, 3)
+                .flatMap(i -> single.read(whole(server.uri("/a"), 10), content -> collect(content.bytes()))
+                        .map(bytes -> "arrived")
+                        .onErrorResume(
+                                OtaException.class,
+                                failure -> Mono.just(failure.reason().name())))
+                .collectList()
+                .as(StepVerifier::create)
+                .assertNext(ends -> assertThat(ends).containsExactlyInAnyOrder("TIMEOUT", "arrived", "arrived"))
+                .expectComplete()
+                .verify(PATIENCE);
+
+        assertThat(server.requests()).hasSize(3);
+        assertThat(server.connections()).isEqualTo(2);
+    }
+
+    @Test
     void answersThatNobodyReadsGiveTheirConnectionsBack() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(Collections.nCopies(20, answer("404 Not Found", "x".repeat(100_000), "Content-Length: 1000000"))
                         .toArray(Answer[]::new));
 
@@ -543,7 +641,7 @@ class HttpFaultsTest {
     @Test
     void cancellingAnAnswerThatHasArrivedDoesNotHarmTheNextOneOfItsConnection() throws Exception {
         CountDownLatch cancelled = new CountDownLatch(1);
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("200 OK", "5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
                 cut().thenAfter(cancelled, Answer.text("56789")));
         OneByOne first = new OneByOne();
@@ -584,7 +682,7 @@ class HttpFaultsTest {
 
     @Test
     void bytesCanBeSubscribedToOnce() {
-        ScriptedServer server = serving(ok(BODY));
+        FaultServer server = serving(ok(BODY));
 
         source.read(
                         whole(server.uri("/a"), 10),
@@ -598,7 +696,7 @@ class HttpFaultsTest {
 
     @Test
     void bytesEndWithTheRequest() {
-        ScriptedServer server = serving(ok(BODY), cut().thenNothing());
+        FaultServer server = serving(ok(BODY), cut().thenNothing());
         AtomicReference<Content> kept = new AtomicReference<>();
 
         source.read(whole(server.uri("/a"), 10), content -> {
@@ -631,7 +729,7 @@ class HttpFaultsTest {
 
     @Test
     void aClosedSourceAsksNothing() {
-        ScriptedServer server = serving(ok(BODY));
+        FaultServer server = serving(ok(BODY));
         source.close().block(PATIENCE);
 
         source.read(whole(server.uri("/a"), 10), content -> collect(content.bytes()))
@@ -641,8 +739,8 @@ class HttpFaultsTest {
         assertThat(server.connections()).isZero();
     }
 
-    private ScriptedServer serving(Answer... script) {
-        ScriptedServer server = new ScriptedServer(script);
+    private FaultServer serving(Answer... script) {
+        FaultServer server = new FaultServer(script);
         opened.add(server);
         return server;
     }
@@ -652,7 +750,7 @@ class HttpFaultsTest {
         return answer("200 OK", "01234", "Content-Length: 10");
     }
 
-    private static void drip(ScriptedServer.Peer peer, int bytes, long millis) throws IOException {
+    private static void drip(FaultServer.Peer peer, int bytes, long millis) throws IOException {
         for (int i = 0; i < bytes; i++) {
             peer.send(new byte[] {'x'});
             try {

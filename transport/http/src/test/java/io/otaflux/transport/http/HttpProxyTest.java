@@ -1,16 +1,17 @@
 package io.otaflux.transport.http;
 
+import static io.otaflux.testkit.FaultServer.answer;
+import static io.otaflux.testkit.FaultServer.ok;
 import static io.otaflux.transport.http.Asking.PATIENCE;
 import static io.otaflux.transport.http.Asking.ask;
 import static io.otaflux.transport.http.Asking.failure;
 import static io.otaflux.transport.http.Asking.whole;
-import static io.otaflux.transport.http.ScriptedServer.answer;
-import static io.otaflux.transport.http.ScriptedServer.ok;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
+import io.otaflux.testkit.FaultServer;
 import io.otaflux.transport.http.Proxy.Credentials;
 import java.io.DataInputStream;
 import java.io.IOException;
@@ -40,7 +41,7 @@ class HttpProxyTest {
 
     @Test
     void theProxyIsAskedToConnectAndResolvesTheName() {
-        try (ScriptedServer proxy = new ScriptedServer(answer("200 Connected", ""), ok(BODY))) {
+        try (FaultServer proxy = new FaultServer(answer("200 Connected", ""), ok(BODY))) {
             HttpArtifactSource source = through(Proxy.http("127.0.0.1", proxy.port()));
 
             assertThat(ask(source, whole(LOCATION, 10)).text()).isEqualTo(BODY);
@@ -56,7 +57,7 @@ class HttpProxyTest {
     @Test
     void credentialsAreAskedForAnewAndGoToTheProxyAlone() {
         AtomicInteger asked = new AtomicInteger();
-        try (ScriptedServer proxy = new ScriptedServer(
+        try (FaultServer proxy = new FaultServer(
                 answer("407 Proxy Authentication Required", "", "Content-Length: 0")
                         .thenClose(),
                 answer("200 Connected", ""),
@@ -80,7 +81,7 @@ class HttpProxyTest {
 
     @Test
     void aProxyThatCannotConnectIsATransferLost() {
-        try (ScriptedServer proxy = new ScriptedServer(
+        try (FaultServer proxy = new FaultServer(
                 answer("502 Bad Gateway", "", "Content-Length: 0").thenClose())) {
             OtaException lost = failure(through(Proxy.http("127.0.0.1", proxy.port())), whole(LOCATION, 10));
 

@@ -1,18 +1,19 @@
 package io.otaflux.transport.http;
 
+import static io.otaflux.testkit.FaultServer.answer;
+import static io.otaflux.testkit.FaultServer.ok;
 import static io.otaflux.transport.http.Asking.PATIENCE;
 import static io.otaflux.transport.http.Asking.ask;
 import static io.otaflux.transport.http.Asking.failure;
 import static io.otaflux.transport.http.Asking.rest;
 import static io.otaflux.transport.http.Asking.whole;
-import static io.otaflux.transport.http.ScriptedServer.answer;
-import static io.otaflux.transport.http.ScriptedServer.ok;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.testkit.BufferLedger;
-import io.otaflux.transport.http.ScriptedServer.Answer;
+import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.FaultServer.Answer;
 import java.net.URI;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,7 +31,7 @@ class HttpRedirectTest {
     private static final String TOKEN = "CANARY-TOKEN";
 
     private final BufferLedger ledger = new BufferLedger();
-    private final List<ScriptedServer> servers = new ArrayList<>();
+    private final List<FaultServer> servers = new ArrayList<>();
     private @Nullable HttpArtifactSource source;
 
     @AfterEach
@@ -39,14 +40,14 @@ class HttpRedirectTest {
         if (source != null) {
             source.close().block(PATIENCE);
         }
-        servers.forEach(ScriptedServer::close);
+        servers.forEach(FaultServer::close);
     }
 
     @ParameterizedTest
     @ValueSource(ints = {301, 302, 303, 307, 308})
     void aRedirectIsFollowedToAnotherServer(int status) {
-        ScriptedServer target = serving(ok(BODY));
-        ScriptedServer first = serving(to(status, target.uri("/there?q=1").toString()));
+        FaultServer target = serving(ok(BODY));
+        FaultServer first = serving(to(status, target.uri("/there?q=1").toString()));
 
         assertThat(ask(source(), whole(first.uri("/a"), 10)).text()).isEqualTo(BODY);
 
@@ -55,7 +56,7 @@ class HttpRedirectTest {
 
     @Test
     void aRelativeRedirectStaysAndKeepsTheRange() {
-        ScriptedServer server =
+        FaultServer server =
                 serving(to(302, "../b"), answer("206 OK", "6789", "Content-Range: bytes 6-9/10", "Content-Length: 4"));
 
         assertThat(ask(source(), rest(server.uri("/dir/a"), 10, 6, "\"v1\"")).text())
@@ -71,8 +72,8 @@ class HttpRedirectTest {
 
     @Test
     void headersOfAnOriginNeverReachAnother() {
-        ScriptedServer stranger = serving();
-        ScriptedServer home =
+        FaultServer stranger = serving();
+        FaultServer home =
                 serving(to(302, "/second"), to(302, stranger.uri("/c").toString()), ok(BODY));
         stranger.then(to(302, home.uri("/back").toString()));
         HttpArtifactSource withToken = source(builder -> builder.header(home.uri("/"), "X-Token", TOKEN)
@@ -97,8 +98,8 @@ class HttpRedirectTest {
 
     @Test
     void headersOfOneOriginAreNotSentToAnotherPort() {
-        ScriptedServer home = serving();
-        ScriptedServer other = serving(ok(BODY));
+        FaultServer home = serving();
+        FaultServer other = serving(ok(BODY));
         HttpArtifactSource withToken = source(builder -> builder.header(home.uri("/"), "X-Token", TOKEN));
 
         ask(withToken, whole(other.uri("/a"), 10));
@@ -108,11 +109,10 @@ class HttpRedirectTest {
 
     @Test
     void fiveRedirectsAreFollowedAndSixAreNot() {
-        ScriptedServer five =
-                serving(to(302, "/1"), to(302, "/2"), to(302, "/3"), to(302, "/4"), to(302, "/5"), ok(BODY));
+        FaultServer five = serving(to(302, "/1"), to(302, "/2"), to(302, "/3"), to(302, "/4"), to(302, "/5"), ok(BODY));
         assertThat(ask(source(), whole(five.uri("/a"), 10)).text()).isEqualTo(BODY);
 
-        ScriptedServer six = serving(
+        FaultServer six = serving(
                 to(302, "/1"), to(302, "/2"), to(302, "/3"), to(302, "/4"), to(302, "/5"), to(302, "/6"), ok(BODY));
         assertRefused(failure(source(), whole(six.uri("/a"), 10)), "once more after 5");
         assertThat(six.requests()).hasSize(6);
@@ -120,7 +120,7 @@ class HttpRedirectTest {
 
     @Test
     void aCircleIsNotFollowed() {
-        ScriptedServer server = serving(to(302, "/b"), to(302, "/a"), ok(BODY));
+        FaultServer server = serving(to(302, "/b"), to(302, "/a"), ok(BODY));
 
         assertRefused(failure(source(), whole(server.uri("/a"), 10)), "in a circle");
         assertThat(server.requests()).hasSize(2);
@@ -128,7 +128,7 @@ class HttpRedirectTest {
 
     @Test
     void aRedirectToNowhereIsRefused() {
-        ScriptedServer server = serving(
+        FaultServer server = serving(
                 answer("302 Found", "", "Content-Length: 0"),
                 answer("302 Found", "", "Content-Length: 0", "Location: /a", "Location: /b"),
                 to(302, "https://user:CANARY@127.0.0.1/"),
@@ -146,8 +146,8 @@ class HttpRedirectTest {
 
     @Test
     void theBodiesOfRedirectsAreLeftUnread() {
-        ScriptedServer target = serving(ok(BODY));
-        ScriptedServer first = serving(answer(
+        FaultServer target = serving(ok(BODY));
+        FaultServer first = serving(answer(
                 "302 Found", "x".repeat(50_000), "Location: " + target.uri("/there"), "Content-Length: 100000000"));
 
         assertThat(ask(source(), whole(first.uri("/a"), 10)).text()).isEqualTo(BODY);
@@ -165,8 +165,8 @@ class HttpRedirectTest {
         assertThat(refusal).hasMessageContaining(message);
     }
 
-    private ScriptedServer serving(Answer... script) {
-        ScriptedServer server = new ScriptedServer(script);
+    private FaultServer serving(Answer... script) {
+        FaultServer server = new FaultServer(script);
         servers.add(server);
         return server;
     }

@@ -1,10 +1,10 @@
 package io.otaflux.transport.http;
 
+import static io.otaflux.testkit.FaultServer.ok;
 import static io.otaflux.transport.http.Asking.PATIENCE;
 import static io.otaflux.transport.http.Asking.ask;
 import static io.otaflux.transport.http.Asking.failure;
 import static io.otaflux.transport.http.Asking.whole;
-import static io.otaflux.transport.http.ScriptedServer.ok;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -12,6 +12,7 @@ import io.otaflux.ArtifactSource.Request;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
+import io.otaflux.testkit.FaultServer;
 import io.otaflux.testkit.NginxServer;
 import io.otaflux.testkit.RequiresProgram;
 import io.otaflux.transport.http.Certificates.Issued;
@@ -173,7 +174,7 @@ class HttpTlsTest {
                 .allowHttp(true)
                 .build());
 
-        try (ScriptedServer plain = new ScriptedServer(ok("0123456789"));
+        try (FaultServer plain = new FaultServer(ok("0123456789"));
                 NginxServer nginx = NginxServer.startTls(
                         directory,
                         issued.certificate(),

@@ -12,13 +12,17 @@ import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
 import io.otaflux.TransferException;
+import io.otaflux.testkit.Mutant;
 import java.net.URI;
 import java.time.Duration;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class VerdictTest {
@@ -26,6 +30,62 @@ class VerdictTest {
     private static final long SIZE = 1_000;
     private static final long OFFSET = 400;
     private static final String ETAG = "\"v1\"";
+    private static final String WHERE = "https://example.org/a";
+
+    /** Every way in which the range of an answer can be another than the rest of 1000 bytes from byte 400 on. */
+    private static final List<String> LIES = List.of(
+            "",
+            "bytes",
+            "bytes ",
+            "bytes 400-999",
+            "bytes 400-999/",
+            "bytes 400-999/*",
+            "bytes */1000",
+            "bytes */*",
+            "bytes 400-/1000",
+            "bytes -999/1000",
+            "bytes 0-999/1000",
+            "bytes 0-599/1000",
+            "bytes 399-999/1000",
+            "bytes 401-999/1000",
+            "bytes 400-998/1000",
+            "bytes 400-400/1000",
+            "bytes 400-1000/1000",
+            "bytes 400-399/1000",
+            "bytes 999-400/1000",
+            "bytes 400 - 999 / 1000",
+            "bytes  400-999/1000",
+            "bytes=400-999/1000",
+            "bytes 400-999/1000, bytes 0-1/1000",
+            "bytes 400-999,0-1/1000",
+            "bytes 0x190-999/1000",
+            "bytes +400-999/1000",
+            "bytes 400-999/1000 ",
+            "bytes 400-999/-1000",
+            "bytes 4e2-999/1000",
+            "bytes 400.0-999/1000",
+            "bytes ٤٠٠-999/1000",
+            "bytes 18446744073709552016-999/1000",
+            "bytes 400-9223372036854775807/9223372036854775808",
+            "items 400-999/1000",
+            "seconds 400-999/1000",
+            "400-999/1000",
+            "garbage",
+            // What is written otherwise than the grammar has it
+            "bytes\t400-999/1000",
+            "bytes 400-999/1000;q=1",
+            "\"bytes 400-999/1000\"",
+            "bytes 400--999/1000",
+            "bytes 400-999//1000",
+            "bytes 400-999/1000/1000",
+            "bytes:400-999/1000",
+            "bytes 4 00-999/1000",
+            "bytes 400-999/1,000",
+            "bytes 400-999/1000\u0000",
+            "bytes 400-9223372036854775807/9223372036854775807",
+            "bytes -1-999/1000",
+            "bytes 1000-999/1000",
+            "bytes 1000-1000/1000");
 
     @Test
     void theRestThatWasAskedForIsBelieved() {
@@ -36,48 +96,43 @@ class VerdictTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "",
-                "bytes",
-                "bytes ",
-                "bytes 400-999",
-                "bytes 400-999/",
-                "bytes 400-999/*",
-                "bytes */1000",
-                "bytes */*",
-                "bytes 400-/1000",
-                "bytes -999/1000",
-                "bytes 0-999/1000",
-                "bytes 0-599/1000",
-                "bytes 399-999/1000",
-                "bytes 401-999/1000",
-                "bytes 400-998/1000",
-                "bytes 400-400/1000",
-                "bytes 400-1000/1000",
-                "bytes 400-399/1000",
-                "bytes 999-400/1000",
-                "bytes 400 - 999 / 1000",
-                "bytes  400-999/1000",
-                "bytes=400-999/1000",
-                "bytes 400-999/1000, bytes 0-1/1000",
-                "bytes 400-999,0-1/1000",
-                "bytes 0x190-999/1000",
-                "bytes +400-999/1000",
-                "bytes 400-999/1000 ",
-                "bytes 400-999/-1000",
-                "bytes 4e2-999/1000",
-                "bytes 400.0-999/1000",
-                "bytes ٤٠٠-999/1000",
-                "bytes 18446744073709552016-999/1000",
-                "bytes 400-9223372036854775807/9223372036854775808",
-                "items 400-999/1000",
-                "seconds 400-999/1000",
-                "400-999/1000",
-                "garbage"
-            })
+    @FieldSource("LIES")
     void aRangeThatIsNotExactlyTheRestIsRefused(String range) {
-        assertBad(206, refusal(OFFSET, ETAG, 206, "Content-Range: " + range));
+        refuses(Verdict::of, range);
+    }
+
+    @Test
+    void whoBelievesAnyRangeIsCaught() {
+        Judge gullible = (request, offset, status, headers, where) -> {
+            long total = request.artifact().size();
+            return Verdict.of(
+                    request,
+                    offset,
+                    status,
+                    headers.set("Content-Range", "bytes " + offset + "-" + (total - 1) + "/" + total),
+                    where);
+        };
+        Mutant.assertCaught("Content-Range believed as it is", () -> LIES.forEach(range -> refuses(gullible, range)));
+        Judge careless = (request, offset, status, headers, where) -> {
+            Matcher numbers = Pattern.compile("([0-9]+)-([0-9]+)/([0-9]+)").matcher(headers.get("Content-Range"));
+            return numbers.find() && Long.parseLong(numbers.group(1)) == offset
+                    ? new Verdict.Data(offset, Long.parseLong(numbers.group(3)), null)
+                    : Verdict.of(request, offset, status, headers, where);
+        };
+        Mutant.assertCaught("the end of Content-Range", () -> LIES.forEach(range -> refuses(careless, range)));
+    }
+
+    /** {@link Verdict#of}, or what stands in its place. */
+    private interface Judge {
+
+        Verdict judge(Request request, long offset, int status, HttpHeaders headers, String where);
+    }
+
+    private static void refuses(Judge judge, String range) {
+        Throwable thrown = catchThrowable(
+                () -> judge.judge(request(SIZE, OFFSET, ETAG), OFFSET, 206, headers("Content-Range: " + range), WHERE));
+        assertThat(thrown).as(range).isInstanceOf(OtaException.class);
+        assertBad(206, (OtaException) thrown);
     }
 
     @Test
@@ -152,6 +207,46 @@ class VerdictTest {
         assertThat(judge(OFFSET, ETAG, 416, "Content-Range: bytes */1000")).isEqualTo(new Verdict.StartOver());
         assertThat(judge(OFFSET, ETAG, 416)).isEqualTo(new Verdict.StartOver());
         assertBad(416, refusal(0, null, 416));
+    }
+
+    @Test
+    void anUnsatisfiableRangeAtTheEndOfTheWholeIsTheEnd() {
+        assertThat(judge(SIZE, SIZE, ETAG, 416, "Content-Range: bytes */1000")).isEqualTo(new Verdict.Complete());
+        assertThat(judge(Artifact.UNKNOWN_SIZE, SIZE, ETAG, 416, "Content-Range: bytes */1000"))
+                .isEqualTo(new Verdict.Complete());
+        assertThat(judge(Artifact.UNKNOWN_SIZE, SIZE, null, 416, "Content-Range: Bytes */1000", "ETag: \"v1\""))
+                .isEqualTo(new Verdict.Complete());
+        assertThat(judge(Artifact.UNKNOWN_SIZE, SIZE, ETAG, 416, "Content-Range: bytes */1000", "ETag: \"v2\""))
+                .as("of another content")
+                .isEqualTo(new Verdict.StartOver());
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "bytes */999",
+                "bytes */1001",
+                "bytes */*",
+                "bytes */",
+                "bytes 0-999/1000",
+                "bytes * /1000",
+                "bytes */1000 ",
+                "items */1000",
+                "*/1000",
+                "bytes */9999999999999999999",
+                ""
+            })
+    void anUnsatisfiableRangeOfAnyOtherWholeStartsOver(String range) {
+        assertThat(judge(Artifact.UNKNOWN_SIZE, SIZE, ETAG, 416, "Content-Range: " + range))
+                .isEqualTo(new Verdict.StartOver());
+        assertThat(judge(
+                        Artifact.UNKNOWN_SIZE,
+                        SIZE,
+                        ETAG,
+                        416,
+                        "Content-Range: bytes */1000",
+                        "Content-Range: bytes */1000"))
+                .isEqualTo(new Verdict.StartOver());
     }
 
     @ParameterizedTest
@@ -254,9 +349,15 @@ class VerdictTest {
     }
 
     private static Verdict judge(long offset, @Nullable String validator, int status, String... headers) {
-        Artifact artifact = new Artifact("artifact.bin", URI.create("https://example.org/a"), SIZE, List.of());
-        return Verdict.of(
-                new Request(artifact, offset, validator), offset, status, headers(headers), "https://example.org/a");
+        return judge(SIZE, offset, validator, status, headers);
+    }
+
+    private static Verdict judge(long size, long offset, @Nullable String validator, int status, String... headers) {
+        return Verdict.of(request(size, offset, validator), offset, status, headers(headers), WHERE);
+    }
+
+    private static Request request(long size, long offset, @Nullable String validator) {
+        return new Request(new Artifact("artifact.bin", URI.create(WHERE), size, List.of()), offset, validator);
     }
 
     private static OtaException refusal(long offset, @Nullable String validator, int status, String... headers) {
