@@ -52,7 +52,10 @@ import picocli.CommandLine.Spec;
             "It does not hang: a server that is silent for longer than --timeout, or brings less than 16 KiB in a minute, is"
                     + " left, and asked again after a random wait of up to 2 minutes (up to 4 where it asks for that with"
                     + " Retry-After). After --retries tries in a row without a new byte it gives up, and after --deadline"
-                    + " in any case."
+                    + " in any case.",
+            "",
+            "The server in the URL is asked wherever it is, since it was typed here. A redirect to another one is followed on"
+                    + " the public Internet, and into networks of --allow-network."
         },
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {
@@ -109,6 +112,14 @@ final class DownloadCommand implements Callable<Integer> {
 
     @Option(names = "--allow-http", description = "Take plain http, if there is a digest.")
     private boolean allowHttp;
+
+    @Option(
+            names = "--allow-network",
+            paramLabel = "CIDR",
+            description =
+                    "A network that a redirect may lead to besides the public Internet, for example 192.168.0.0/16."
+                            + " Repeatable.")
+    private List<String> networks = List.of();
 
     @Option(
             names = "--retries",
@@ -190,7 +201,7 @@ final class DownloadCommand implements Callable<Integer> {
         AtomicLong durable = new AtomicLong();
         AtomicReference<UpgradeEvent.@Nullable Ended> end = new AtomicReference<>();
         try (Foreground foreground = new Foreground()) {
-            HttpArtifactSource source = source();
+            HttpArtifactSource source = source(artifact.location());
             foreground.atEnd(() -> source.close().block());
             ArtifactStore store = open(directory);
             foreground.atEnd(() -> store.close().block());
@@ -254,6 +265,9 @@ final class DownloadCommand implements Callable<Integer> {
         if (!scheme.equals("https") && !scheme.equals("http")) {
             throw usage("URL: its scheme is " + scheme + " (expected: https or http)");
         }
+        if (location.getHost() == null) {
+            throw usage("URL: no host (expected: https://HOST/…)");
+        }
         if (scheme.equals("http") && !allowHttp) {
             throw usage("URL: plain http (expected: https, or --allow-http and a digest)");
         }
@@ -288,13 +302,19 @@ final class DownloadCommand implements Callable<Integer> {
         }
     }
 
-    private HttpArtifactSource source() {
+    private HttpArtifactSource source(URI typed) {
         Duration silence = timeout.duration();
         HttpArtifactSource.Builder builder = HttpArtifactSource.builder()
                 .allowHttp(allowHttp)
+                .allowOrigin(typed)
                 .connectTimeout(silence.compareTo(CONNECT) < 0 ? silence : CONNECT)
                 .firstByteTimeout(silence)
                 .stallTimeout(silence);
+        try {
+            builder.allowNetworks(networks.toArray(String[]::new));
+        } catch (IllegalArgumentException e) {
+            throw usage("--allow-network: " + Line.of(e));
+        }
         try {
             if (authorities != null) {
                 builder.trustedCertificates(authorities);

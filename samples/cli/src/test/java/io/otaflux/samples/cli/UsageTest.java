@@ -15,6 +15,8 @@ class UsageTest {
                 "demo",
                 "platform",
                 "device",
+                "device --host h --port 1 --product-key k --device-name d --device-secret-file pom.xml --store s --module a=1"
+                        + " --allow-network lan",
                 "device add",
                 "download",
                 "package",
@@ -48,6 +50,8 @@ class UsageTest {
                 "device",
                 "device --host h",
                 "device --host h --port 1 --product-key k --device-name d --device-secret-file /none --store s --module a=1",
+                "device --host h --port 1 --product-key k --device-name d --device-secret-file pom.xml --store s --module a=1"
+                        + " --allow-network lan",
                 "device add",
                 "download",
                 "download https://127.0.0.1/f",
@@ -62,6 +66,8 @@ class UsageTest {
                 "download https://127.0.0.1/f -o f --deadline -1s",
                 "download https://127.0.0.1/f -o f --deadline 5w",
                 "download https://127.0.0.1/f -o f --ca /none",
+                "download https://127.0.0.1/f -o f --allow-network 10.0.0.0/33",
+                "download https:///f -o f",
                 "download ftp://127.0.0.1/f -o f",
                 "download f -o f",
                 "package",

@@ -39,7 +39,7 @@ class HttpArtifactSourceTest {
 
     @Test
     void plainHttpIsNotAskedForAnArtifactWithoutADigest() {
-        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        HttpArtifactSource source = Asking.local().allowHttp(true).build();
         try (FaultServer server = new FaultServer()) {
             Artifact bare = new Artifact("a", server.uri("/a"), 1, List.of());
 
@@ -60,7 +60,7 @@ class HttpArtifactSourceTest {
 
     @Test
     void closingLeavesNoThreadsOfItsOwn() {
-        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        HttpArtifactSource source = Asking.local().allowHttp(true).build();
         try (FaultServer server = new FaultServer(FaultServer.ok("0123456789"))) {
             Asking.ask(source, whole(server.uri("/a"), 10));
             assertThat(threads()).isPositive();
@@ -76,10 +76,8 @@ class HttpArtifactSourceTest {
     @Test
     void closingLeavesGivenEventLoopsAlone() {
         LoopResources given = LoopResources.create("given-loops", 1, true);
-        HttpArtifactSource source = HttpArtifactSource.builder()
-                .allowHttp(true)
-                .loopResources(given)
-                .build();
+        HttpArtifactSource source =
+                Asking.local().allowHttp(true).loopResources(given).build();
         try (FaultServer server = new FaultServer(FaultServer.ok("0123456789"))) {
             Asking.ask(source, whole(server.uri("/a"), 10));
             source.close().block(PATIENCE);
@@ -98,7 +96,7 @@ class HttpArtifactSourceTest {
 
     @Test
     void settingsOutOfRangeAreRefused() {
-        HttpArtifactSource.Builder builder = HttpArtifactSource.builder();
+        HttpArtifactSource.Builder builder = Asking.local();
 
         assertThatThrownBy(() -> builder.connectTimeout(Duration.ZERO)).hasMessageContaining("connectTimeout: PT0S");
         assertThatThrownBy(() -> builder.firstByteTimeout(Duration.ofSeconds(-1)))

@@ -53,7 +53,7 @@ class HttpCancellationTest {
         };
         Answer[] script = new Answer[CANCELS + 1];
         Arrays.fill(script, answer);
-        HttpArtifactSource source = HttpArtifactSource.builder()
+        HttpArtifactSource source = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .receiveBufferSize(16_384)
@@ -106,7 +106,7 @@ class HttpCancellationTest {
             peer.send(body);
         };
         BufferLedger ledger = new BufferLedger();
-        HttpArtifactSource source = HttpArtifactSource.builder()
+        HttpArtifactSource source = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .maxConnections(1)
@@ -150,7 +150,7 @@ class HttpCancellationTest {
                             }
                         }));
 
-        try (ScriptedServer server = new ScriptedServer(answer, answer)) {
+        try (FaultServer server = new FaultServer(answer, answer)) {
             asking.update(source.read(whole(server.uri("/a"), SIZE), content -> content.bytes())
                     .doOnNext(buffer -> received.incrementAndGet())
                     .subscribe());
@@ -221,10 +221,8 @@ class HttpCancellationTest {
             }
         };
         BufferLedger ledger = new BufferLedger();
-        HttpArtifactSource source = HttpArtifactSource.builder()
-                .allowHttp(true)
-                .allocator(ledger.allocator())
-                .build();
+        HttpArtifactSource source =
+                Asking.local().allowHttp(true).allocator(ledger.allocator()).build();
         AtomicLong received = new AtomicLong();
         BaseSubscriber<ByteBuf> three = new BaseSubscriber<>() {
             @Override

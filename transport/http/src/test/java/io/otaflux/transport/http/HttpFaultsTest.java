@@ -68,7 +68,7 @@ class HttpFaultsTest {
 
     @BeforeEach
     void open() {
-        source = HttpArtifactSource.builder()
+        source = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .connectTimeout(SHORT)
@@ -493,7 +493,7 @@ class HttpFaultsTest {
     void bytesThatStopComingTimeOut() {
         noticesSilence(source, PATIENCE);
 
-        HttpArtifactSource patient = HttpArtifactSource.builder()
+        HttpArtifactSource patient = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .stallTimeout(Duration.ofHours(1))
@@ -600,7 +600,7 @@ class HttpFaultsTest {
 
     @Test
     void downloadsThatShareOneConnectionWaitForEachOtherAndNotForWhoHangs() {
-        HttpArtifactSource single = HttpArtifactSource.builder()
+        HttpArtifactSource single = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .stallTimeout(SHORT)

@@ -8,11 +8,14 @@ import static io.otaflux.transport.http.Asking.whole;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.netty.handler.ssl.SslContextBuilder;
+import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactSource.Request;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
 import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.Mutant;
 import io.otaflux.testkit.NginxServer;
 import io.otaflux.testkit.RequiresProgram;
 import io.otaflux.transport.http.Certificates.Issued;
@@ -66,9 +69,8 @@ class HttpTlsTest {
     @Test
     void authoritiesAreReadFromAFileToo() {
         Issued issued = authority.issue("localhost");
-        HttpArtifactSource source = keep(HttpArtifactSource.builder()
-                .trustedCertificates(authority.pem())
-                .build());
+        HttpArtifactSource source =
+                keep(Asking.local().trustedCertificates(authority.pem()).build());
 
         assertThat(fetch(source, issued)).isNull();
     }
@@ -76,7 +78,7 @@ class HttpTlsTest {
     @Test
     void aServerOfAnUnknownAuthorityIsRefused() {
         Issued issued = authority.issue("localhost");
-        assertRefused(fetch(keep(HttpArtifactSource.create()), issued), "");
+        assertRefused(fetch(keep(Asking.local().build()), issued), "");
     }
 
     @Test
@@ -88,7 +90,7 @@ class HttpTlsTest {
                 "javax.net.ssl.trustStore", system.trustStore("changeit").toString());
         System.setProperty("javax.net.ssl.trustStorePassword", "changeit");
         try {
-            assertThat(fetch(keep(HttpArtifactSource.create()), issued))
+            assertThat(fetch(keep(Asking.local().build()), issued))
                     .as("the system trusts it")
                     .isNull();
             assertRefused(fetch(trusting(authority), issued), "");
@@ -145,7 +147,7 @@ class HttpTlsTest {
     void aClientProvesItselfWithItsCertificate() {
         Issued issued = authority.issue("localhost");
         Issued client = authority.issue("device-1");
-        HttpArtifactSource known = keep(HttpArtifactSource.builder()
+        HttpArtifactSource known = keep(Asking.local()
                 .trustedCertificates(authority.pem())
                 .clientCertificate(client.certificate(), client.key())
                 .build());
@@ -168,20 +170,35 @@ class HttpTlsTest {
 
     @Test
     void httpsIsNotRedirectedToHttp() {
-        Issued issued = authority.issue("localhost");
-        HttpArtifactSource source = keep(HttpArtifactSource.builder()
+        downgrade(keep(Asking.local()
                 .trustedCertificates(authority.pem())
                 .allowHttp(true)
-                .build());
+                .build()));
+        Mutant.assertCaught(
+                "no redirect from https to http",
+                () -> downgrade(new Naive(
+                        headers -> {},
+                        SslContextBuilder.forClient()
+                                .trustManager(authority.certificate())
+                                .build())));
+    }
 
+    private void downgrade(ArtifactSource source) {
+        Issued issued = authority.issue("localhost");
         try (FaultServer plain = new FaultServer(ok("0123456789"));
                 NginxServer nginx = NginxServer.startTls(
                         directory,
                         issued.certificate(),
                         issued.key(),
                         "location /a { return 302 " + plain.uri("/a") + "; }")) {
-            assertThat(failure(source, whole(nginx.uri("a"), 10)).reason()).isEqualTo(Reason.REDIRECT_REFUSED);
+            Reason reason = source.read(whole(nginx.uri("a"), 10), content -> Asking.collect(content.bytes()))
+                    .then()
+                    .cast(Reason.class)
+                    .onErrorResume(OtaException.class, refusal -> Mono.just(refusal.reason()))
+                    .block(PATIENCE);
+
             assertThat(plain.connections()).isZero();
+            assertThat(reason).isEqualTo(Reason.REDIRECT_REFUSED);
         }
     }
 
@@ -208,9 +225,8 @@ class HttpTlsTest {
     @Test
     void aHandshakeWithoutAnAnswerTimesOut() throws IOException {
         try (ServerSocket silent = new ServerSocket(0, 5, InetAddress.getByName("127.0.0.1"))) {
-            HttpArtifactSource source = keep(HttpArtifactSource.builder()
-                    .connectTimeout(Duration.ofMillis(300))
-                    .build());
+            HttpArtifactSource source =
+                    keep(Asking.local().connectTimeout(Duration.ofMillis(300)).build());
             URI location = URI.create("https://localhost:" + silent.getLocalPort() + "/a");
 
             assertThat(failure(source, whole(location, 10)).reason()).isEqualTo(Reason.TIMEOUT);
@@ -222,11 +238,11 @@ class HttpTlsTest {
         Path garbage = Files.writeString(directory.resolve("garbage.pem"), "no certificate");
         Issued client = authority.issue("device-1");
 
-        assertThatThrownBy(() -> HttpArtifactSource.builder().trustedCertificates(garbage))
+        assertThatThrownBy(() -> Asking.local().trustedCertificates(garbage))
                 .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> HttpArtifactSource.builder().trustedCertificates(directory.resolve("none.pem")))
+        assertThatThrownBy(() -> Asking.local().trustedCertificates(directory.resolve("none.pem")))
                 .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> HttpArtifactSource.builder()
+        assertThatThrownBy(() -> Asking.local()
                         .clientCertificate(client.certificate(), garbage)
                         .build())
                 .isInstanceOf(IllegalArgumentException.class);
@@ -252,7 +268,7 @@ class HttpTlsTest {
     }
 
     private HttpArtifactSource trusting(Certificates trusted) {
-        return keep(HttpArtifactSource.builder()
+        return keep(Asking.local()
                 .trustedCertificates(List.of(trusted.certificate()))
                 .build());
     }
