@@ -14,6 +14,7 @@ import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
 import java.util.Locale;
 import java.util.Set;
 
@@ -27,9 +28,28 @@ class Disk {
 
     private static final int COPY_SIZE = 256 * 1024;
 
+    private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
+    private static final String BOOT = readBoot();
+
     /** Elsewhere a directory is synchronised like a file; Windows does not open one, and orders its metadata itself. */
     private static final boolean SYNCS_DIRECTORIES =
             !System.getProperty("os.name", "").toLowerCase(Locale.ROOT).startsWith("windows");
+
+    private static String readBoot() {
+        try {
+            return Files.readString(BOOT_ID).strip();
+        } catch (IOException e) {
+            return "";
+        }
+    }
+
+    /**
+     * Names the run of the kernel: while it is the same, everything that was written is there, synchronised or not, whatever
+     * became of the process that wrote it. Empty where that cannot be told.
+     */
+    String boot() {
+        return BOOT;
+    }
 
     /** Opens for reading and writing, creating the file where there is none. A symbolic link is refused. */
     FileChannel open(Path file) throws IOException {
@@ -129,8 +149,21 @@ class Disk {
         Files.createSymbolicLink(link, target);
     }
 
-    void createDirectory(Path directory) throws IOException {
-        Files.createDirectory(directory);
+    void createDirectory(Path directory, FileAttribute<?>... attributes) throws IOException {
+        Files.createDirectory(directory, attributes);
+    }
+
+    /** Creates {@code directory}, and those above it that are missing, durably. Does nothing where it is there. */
+    void createDirectories(Path directory, FileAttribute<?>... attributes) throws IOException {
+        if (Files.isDirectory(directory)) {
+            return;
+        }
+        Path above = directory.toAbsolutePath().getParent();
+        if (above != null) {
+            createDirectories(above, attributes);
+        }
+        createDirectory(directory, attributes);
+        syncDirectoryOf(directory);
     }
 
     /** @return whether there was something to delete */

@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributeView;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.FileTime;
@@ -64,9 +65,10 @@ import reactor.core.scheduler.Schedulers;
  * ArtifactStore store = FileArtifactStore.in(Path.of("/var/lib/gateway/ota"));
  * }</pre>
  *
- * <p>When power is cut or the process is killed, committed artifacts and the journal are as they were, and a transfer goes
- * on from its last checkpoint, at most {@linkplain Builder#checkpointInterval one second} or
- * {@linkplain Builder#checkpointBytes 16 MiB} before the end. When the medium fails to take a synchronisation, the part
+ * <p>When power is cut or the process is killed, committed artifacts and the journal are as they were. After a power cut a
+ * transfer goes on from its last checkpoint, at most {@linkplain Builder#checkpointInterval one second} or
+ * {@linkplain Builder#checkpointBytes 16 MiB} before the end. After the process was killed it goes on from the last byte that
+ * was written, on Linux and where the artifact has a digest; otherwise from the checkpoint, too. When the medium fails to take a synchronisation, the part
  * that was being written is thrown away, because what the kernel still shows of it cannot be trusted; it is fetched anew.
  *
  * <p>Room is made before the first byte of an artifact is written: if the quota or the medium is short of it, the committed
@@ -86,7 +88,8 @@ public final class FileArtifactStore implements ArtifactStore {
      *   sha256-<hex>               a committed artifact, named by its digest (or md5-, sha1-, sha512-)
      *   sha256-<hex>.digests       the digests known of it, if there are others than the one in its name
      *   <key>.part                 what has come of an artifact so far
-     *   <key>.checkpoint           how much of the part is durable, and of which content it is
+     *   <key>.checkpoint           how much of the part is durable, of which content it is, and in which boot of the
+     *                              machine it was written
      *   *.tmp                      left over from a crash; deleted when the store is opened
      *
      * The key of a part is the strongest digest that its artifact is known by, in the form of the names above, or else
@@ -94,8 +97,14 @@ public final class FileArtifactStore implements ArtifactStore {
      * a CRC each, see SmallFile.
      *
      * The bytes of a part are synchronised before the checkpoint that counts them is renamed into place. So of a part as
-     * long as the checkpoint says or longer, that many bytes are good, and the rest is cut off when it is opened. A part
-     * without a checkpoint counts for nothing. A checkpoint is removed, durably, before the bytes it is about are.
+     * long as the checkpoint says or longer, that many bytes are good, whatever happened. A part without a checkpoint counts
+     * for nothing. A checkpoint is removed, durably, before the bytes it is about are.
+     *
+     * What lies beyond the checkpoint is of the same content, see PartWriter. If the machine has not been booted since, the
+     * kernel still has all of it, though the process that wrote it was killed: it is synchronised when the part is opened,
+     * and counts. Otherwise it is cut off. The first checkpoint, of offset 0, is written before the first byte comes and is
+     * not synchronised. For an artifact without a digest, and where the kernel does not tell its boots apart, only the
+     * checkpoint counts.
      *
      * A commit is a rename: a name without suffix is whole. The times of last use are the files' modification times.
      *
@@ -206,9 +215,7 @@ public final class FileArtifactStore implements ArtifactStore {
 
     private Path prepare(Path wanted) {
         try {
-            if (!Files.isDirectory(wanted)) {
-                Files.createDirectories(wanted, ownerOnly(wanted));
-            }
+            disk.createDirectories(wanted, ownerOnly(wanted));
             return wanted.toRealPath();
         } catch (IOException e) {
             throw disk.failure(Stage.DOWNLOAD, "Could not use the store", wanted.toAbsolutePath(), e);
@@ -385,7 +392,8 @@ public final class FileArtifactStore implements ArtifactStore {
             file.lastUsed = now;
         }
         try {
-            Files.setLastModifiedTime(path(file), FileTime.fromMillis(now));
+            Files.getFileAttributeView(path(file), BasicFileAttributeView.class, LinkOption.NOFOLLOW_LINKS)
+                    .setTimes(FileTime.fromMillis(now), null, null);
         } catch (NoSuchFileException e) {
             // Evicted by somebody in this instant; whoever reads it will be told.
         }
@@ -593,7 +601,7 @@ public final class FileArtifactStore implements ArtifactStore {
         for (String key : oldestFirst) {
             if (turns.tryTake(key)) {
                 try {
-                    disk.delete(directory.resolve(key + CHECKPOINT));
+                    forget(directory.resolve(key + CHECKPOINT));
                     disk.delete(directory.resolve(key + PART));
                     synchronized (index) {
                         closedParts.remove(key);
@@ -605,6 +613,13 @@ public final class FileArtifactStore implements ArtifactStore {
             }
         }
         return false;
+    }
+
+    /** Removes a checkpoint durably, which comes before the bytes that it counts go or give way to others. */
+    void forget(Path checkpoint) throws IOException {
+        if (disk.delete(checkpoint)) {
+            disk.syncDirectory(directory);
+        }
     }
 
     private boolean evict(Committed file, boolean onlyUnreferenced) throws IOException {
@@ -726,8 +741,8 @@ public final class FileArtifactStore implements ArtifactStore {
             }
             PartWriter writer;
             try {
-                writer = register(new PartWriter(
-                        FileArtifactStore.this, artifact.name(), key, disk, new Serial(threads), checkpoints));
+                writer = register(
+                        new PartWriter(FileArtifactStore.this, artifact, key, disk, new Serial(threads), checkpoints));
             } catch (IOException | RuntimeException e) {
                 turns.give(key);
                 sink.error(

@@ -2,6 +2,7 @@ package io.otaflux.storage;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
+import io.otaflux.Artifact;
 import io.otaflux.ArtifactStore;
 import io.otaflux.Digest;
 import io.otaflux.Hasher;
@@ -48,7 +49,11 @@ final class PartWriter implements ArtifactStore.Writer {
      *   durable <= written = what the hasher of the running append has seen since its start, and the file's good length
      *
      * Between two appends the file may be longer than `durable`, when the first of them was cancelled: close() keeps those
-     * bytes, and the next append cuts them off, because its hasher has not seen them.
+     * bytes, and the next begin or append cuts them off, because its hasher has not seen them.
+     *
+     * At any instant all bytes of the file are of the content that the checkpoint beside it names, those behind its offset
+     * too: what is left of other content is cut off before, and the checkpoint is there before the first byte is written.
+     * So whoever comes after a process that was killed may count all of them, if nothing but the process died.
      *
      * A cancelled append is never interrupted. The thread that is writing a buffer finishes it, sees that nobody wants the
      * next one, and releases what is queued.
@@ -62,6 +67,8 @@ final class PartWriter implements ArtifactStore.Writer {
 
     private static final int REPLAY_SIZE = 256 * 1024;
 
+    private static final String KIND = "checkpoint";
+
     private final FileArtifactStore store;
     private final String artifact;
     private final String key;
@@ -70,6 +77,8 @@ final class PartWriter implements ArtifactStore.Writer {
     private final Checkpoints checkpoints;
     private final Path part;
     private final Path checkpoint;
+    /** What the checkpoint is marked with; empty where only what it counts is counted. */
+    private final String boot;
 
     private final AtomicBoolean closing = new AtomicBoolean();
     private final Sinks.Empty<Void> closed = Sinks.empty();
@@ -79,50 +88,59 @@ final class PartWriter implements ArtifactStore.Writer {
     private @Nullable Appending running;
     private @Nullable StorageException broken;
     private boolean checkpointed;
-    /** The validator in the checkpoint on the medium, where there is one. */
+    /** The validator and the boot in the checkpoint on the medium, where there is one. */
     private @Nullable String checkpointedValidator;
+
+    private String checkpointedBoot = "";
 
     private volatile long durable;
     private volatile long written;
     private volatile long promised;
     private volatile @Nullable String validator;
 
-    /** Opens the part that earlier writers left, if they did, and cuts off what is not durable of it. */
-    PartWriter(FileArtifactStore store, String artifact, String key, Disk disk, Serial serial, Checkpoints checkpoints)
+    /** Opens the part that earlier writers left, if they did, and cuts off what does not count of it. */
+    PartWriter(
+            FileArtifactStore store, Artifact artifact, String key, Disk disk, Serial serial, Checkpoints checkpoints)
             throws IOException {
         this.store = store;
-        this.artifact = artifact;
+        this.artifact = artifact.name();
         this.key = key;
         this.disk = disk;
         this.serial = serial;
         this.checkpoints = checkpoints;
         this.part = store.directory().resolve(key + FileArtifactStore.PART);
         this.checkpoint = store.directory().resolve(key + FileArtifactStore.CHECKPOINT);
+        // Without a digest nobody would notice bytes that are not what they should be.
+        this.boot = artifact.digest().isPresent() ? disk.boot() : "";
         if (Files.exists(part, LinkOption.NOFOLLOW_LINKS)) {
             FileChannel opened = disk.open(part);
+            channel = opened;
             try {
-                recover(opened);
-            } catch (IOException | RuntimeException e) {
+                recover(opened, artifact.size());
+            } catch (IOException e) {
+                StorageException failure = failed("Could not open", e);
+                opened.close();
+                throw failure;
+            } catch (RuntimeException e) {
                 opened.close();
                 throw e;
             }
-            channel = opened;
         }
     }
 
-    private void recover(FileChannel opened) throws IOException {
-        Map<String, String> values = SmallFile.read(checkpoint, "checkpoint").orElse(null);
+    private void recover(FileChannel opened, long size) throws IOException {
         long length = opened.size();
-        long counted = 0;
-        if (values != null) {
-            counted = Long.parseLong(values.getOrDefault("offset", "0"));
-            validator = values.get("validator");
-            checkpointed = true;
-            checkpointedValidator = validator;
-        }
+        long counted = readCheckpoint();
         long good = Math.min(counted, length);
-        if (good < counted) {
-            // The medium lost what it had promised to keep. The checkpoint must not count bytes that come later.
+        if (length > good && survived() && (size == Artifact.UNKNOWN_SIZE || length <= size)) {
+            disk.sync(opened);
+            good = length;
+        }
+        // If the medium lost what it had promised to keep, the checkpoint must not count bytes that come later.
+        if (good == 0) {
+            forgetCheckpoint();
+            validator = null;
+        } else if (good != counted) {
             writeCheckpoint(good, validator);
         }
         if (length > good) {
@@ -131,6 +149,27 @@ final class PartWriter implements ArtifactStore.Writer {
         durable = good;
         written = good;
         promised = good;
+    }
+
+    /** @return how many bytes it counts */
+    private long readCheckpoint() throws IOException {
+        Map<String, String> values = SmallFile.read(checkpoint, KIND).orElse(Map.of());
+        long offset;
+        try {
+            offset = Long.parseLong(values.getOrDefault("offset", ""));
+        } catch (NumberFormatException e) {
+            return 0;
+        }
+        checkpointed = true;
+        checkpointedValidator = values.get("validator");
+        checkpointedBoot = values.getOrDefault("boot", "");
+        validator = checkpointedValidator;
+        return Math.max(0, offset);
+    }
+
+    /** Whether the kernel still has all that was written to the part when the last process ended. */
+    private boolean survived() {
+        return checkpointed && !boot.isEmpty() && boot.equals(checkpointedBoot);
     }
 
     @Override
@@ -214,23 +253,32 @@ final class PartWriter implements ArtifactStore.Writer {
         if (missing > 0) {
             store.claim(this, artifact, missing);
         }
-        if (channel == null) {
-            channel = disk.open(part);
+        FileChannel file = channel;
+        if (file == null) {
+            file = disk.open(part);
+            channel = file;
         }
-        if (durable > 0 && !Objects.equals(contentValidator, checkpointedValidator)) {
+        cutOffWhatWasCancelled(file);
+        boolean current = checkpointed
+                && Objects.equals(contentValidator, checkpointedValidator)
+                && boot.equals(checkpointedBoot);
+        if (!current && (durable > 0 || !boot.isEmpty())) {
             writeCheckpoint(durable, contentValidator);
         }
         validator = contentValidator;
         begun = true;
     }
 
-    /** Goes back to offset 0. The checkpoint goes first: it must never count bytes of other content. */
-    private void empty() throws IOException {
+    private void forgetCheckpoint() throws IOException {
         if (checkpointed) {
-            disk.delete(checkpoint);
-            disk.syncDirectory(store.directory());
+            store.forget(checkpoint);
             checkpointed = false;
         }
+    }
+
+    /** Goes back to offset 0. The checkpoint goes first: it must never count bytes of other content. */
+    private void empty() throws IOException {
+        forgetCheckpoint();
         if (channel != null) {
             disk.truncate(channel, 0);
         }
@@ -374,9 +422,18 @@ final class PartWriter implements ArtifactStore.Writer {
         if (contentValidator != null) {
             values.put("validator", contentValidator);
         }
-        SmallFile.write(disk, checkpoint, "checkpoint", values);
+        if (!boot.isEmpty()) {
+            values.put("boot", boot);
+        }
+        if (offset > 0) {
+            SmallFile.write(disk, checkpoint, KIND, values);
+        } else {
+            // It counts nothing, so that a power cut may take it.
+            SmallFile.writeForThisBoot(disk, checkpoint, KIND, values);
+        }
         checkpointed = true;
         checkpointedValidator = contentValidator;
+        checkpointedBoot = boot;
     }
 
     private void cutOffWhatWasCancelled(FileChannel file) throws IOException {
@@ -442,7 +499,7 @@ final class PartWriter implements ArtifactStore.Writer {
             written = 0;
             promised = 0;
             try {
-                disk.delete(checkpoint);
+                store.forget(checkpoint);
                 deletePart();
             } catch (IOException e) {
                 // What stays behind is what an earlier checkpoint counts, which was durable then.

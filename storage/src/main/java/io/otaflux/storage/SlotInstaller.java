@@ -80,7 +80,7 @@ public final class SlotInstaller implements Installer {
     private SlotInstaller(Builder builder) throws IOException {
         this.starts = builder.starts;
         this.disk = builder.disk;
-        Files.createDirectories(builder.directory);
+        disk.createDirectories(builder.directory);
         this.directory = builder.directory.toRealPath();
         this.state = load();
         tidyUp();

@@ -26,6 +26,17 @@ final class SmallFile {
     private SmallFile() {}
 
     static void write(Disk disk, Path file, String kind, Map<String, String> values) throws IOException {
+        replace(disk, file, kind, values, true);
+        disk.syncDirectoryOf(file);
+    }
+
+    /** The same without synchronising anything: for what need not survive the kernel, only this process. */
+    static void writeForThisBoot(Disk disk, Path file, String kind, Map<String, String> values) throws IOException {
+        replace(disk, file, kind, values, false);
+    }
+
+    private static void replace(Disk disk, Path file, String kind, Map<String, String> values, boolean durably)
+            throws IOException {
         StringBuilder text = new StringBuilder(kind);
         new TreeMap<>(values)
                 .forEach((name, value) ->
@@ -36,7 +47,9 @@ final class SmallFile {
             disk.delete(temporary);
             try (FileChannel channel = disk.create(temporary)) {
                 disk.write(channel, bytes);
-                disk.sync(channel);
+                if (durably) {
+                    disk.sync(channel);
+                }
             }
             disk.rename(temporary, file);
         } catch (IOException e) {
@@ -47,7 +60,6 @@ final class SmallFile {
             }
             throw e;
         }
-        disk.syncDirectoryOf(file);
     }
 
     /** The values; empty where there is no such file or it is damaged, which is logged. */

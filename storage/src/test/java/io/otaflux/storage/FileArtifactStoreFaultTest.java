@@ -21,6 +21,7 @@ import io.otaflux.OtaException.Reason;
 import io.otaflux.StorageException;
 import io.otaflux.testkit.ArtifactStoreContract;
 import io.otaflux.testkit.BufferLedger;
+import io.otaflux.testkit.Mutant;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -98,13 +99,205 @@ class FileArtifactStoreFaultTest {
         }
     }
 
+    /** What the next process finds when the machine has been booted in between. */
+    private static final Disk REBOOTED = new Disk() {
+        @Override
+        String boot() {
+            return "the next one";
+        }
+    };
+
+    /** Leaves a part of 60,000 bytes behind as a process does that is killed after a checkpoint at 20,000. */
+    private void leaveKilled(Artifact artifact, byte[] content) {
+        CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
+        FileArtifactStore store = open(FileArtifactStore.builder(store())
+                .checkpointInterval(Duration.ofHours(1))
+                .disk(disk));
+        Disposable running = Flux.usingWhen(
+                        store.open(artifact),
+                        writer -> writer.begin(0, content.length, "\"v1\"")
+                                .thenMany(writer.append(chunks(content, 0, 20_000, 10_000), hasher()))
+                                .thenMany(Flux.defer(() -> writer.append(
+                                        chunks(content, 20_000, 60_000, 10_000).concatWith(Flux.never()), hasher()))),
+                        ArtifactStore.Writer::close)
+                .subscribe();
+        awaitLength(store(), artifact, 60_000);
+        disk.crash();
+        running.dispose();
+        store.close().onErrorComplete().block(SOON);
+    }
+
+    private static void awaitLength(Path store, Artifact artifact, long length) {
+        Path part = store.resolve(FileArtifactStore.keyOf(artifact) + FileArtifactStore.PART);
+        Awaitility.await().atMost(SOON).until(() -> Files.exists(part) && Files.size(part) == length);
+    }
+
     @Test
-    void aPartIsCutBackToItsCheckpoint() throws IOException {
+    void allThatWasWrittenCountsAfterAKill() throws IOException {
         byte[] content = bytes(100_000, 1);
+        leaveKilled(artifact("firmware", content), content);
+        CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
+
+        FileArtifactStore store = open(FileArtifactStore.builder(store()).disk(disk));
+        Hasher hasher = hasher();
+        writing(store, artifact("firmware", content), writer -> {
+            assertThat(writer.offset()).isEqualTo(60_000);
+            assertThat(writer.validator()).isEqualTo("\"v1\"");
+            return writer.replay(hasher);
+        });
+
+        assertThat(hasher.finish()).containsExactly(sha256(Arrays.copyOf(content, 60_000)));
+        assertThat(disk.changes())
+                .as("it is synchronised before it counts")
+                .containsSubsequence(
+                        "open " + nameOf(content) + ".part", "sync", "rename " + nameOf(content) + ".checkpoint");
+    }
+
+    @Test
+    void aKillBeforeTheFirstCheckpointLosesNothing() {
+        byte[] content = bytes(100_000, 29);
+        Artifact artifact = artifact("firmware", content);
+        for (int written = 1; written <= 3; written++) {
+            Path at = directory.resolve("killed-" + written);
+            CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
+            FileArtifactStore store = open(FileArtifactStore.builder(at)
+                    .checkpointInterval(Duration.ofHours(1))
+                    .disk(disk));
+            int buffers = written;
+            Disposable running = Flux.usingWhen(
+                            store.open(artifact),
+                            writer -> writer.begin(0, content.length, null)
+                                    .thenMany(writer.append(
+                                            chunks(content, 0, buffers * 10_000, 10_000)
+                                                    .concatWith(Flux.never()),
+                                            hasher())),
+                            ArtifactStore.Writer::close)
+                    .subscribe();
+            awaitLength(at, artifact, buffers * 10_000L);
+            disk.crash();
+            running.dispose();
+            store.close().onErrorComplete().block(SOON);
+
+            assertThat(offset(open(FileArtifactStore.builder(at)), artifact)).isEqualTo(buffers * 10_000L);
+        }
+    }
+
+    @Test
+    void aPartIsCutBackToItsCheckpointAfterABoot() {
+        byte[] content = bytes(100_000, 30);
+        leaveKilled(artifact("firmware", content), content);
+
+        FileArtifactStore store = open(FileArtifactStore.builder(store()).disk(REBOOTED));
+        assertThat(offset(store, artifact("firmware", content))).isEqualTo(20_000);
+    }
+
+    @Test
+    void aPartIsCutBackToItsCheckpointWhereBootsCannotBeToldApart() throws IOException {
+        byte[] content = bytes(100_000, 31);
+        Disk without = new Disk() {
+            @Override
+            String boot() {
+                return "";
+            }
+        };
+        FileArtifactStore store = open(FileArtifactStore.builder(store()).disk(without));
+        writing(
+                store,
+                artifact("firmware", content),
+                writer -> writer.begin(0, content.length, null)
+                        .thenMany(writer.append(chunks(content, 0, 20_000, 10_000), hasher()))
+                        .then());
+        close(store);
+        Files.write(file(".part"), bytes(5_000, 2), StandardOpenOption.APPEND);
+
+        assertThat(offset(open(FileArtifactStore.builder(store()).disk(without)), artifact("firmware", content)))
+                .isEqualTo(20_000);
+    }
+
+    @Test
+    void aPartThatNoDigestWillProveIsCutBackToItsCheckpoint() {
+        byte[] content = bytes(100_000, 32);
+        leaveKilled(artifact("firmware"), content);
+
+        assertThat(offset(open(), artifact("firmware"))).isEqualTo(20_000);
+    }
+
+    @Test
+    void aPartLongerThanTheArtifactIsCutBackToItsCheckpoint() throws IOException {
+        byte[] content = bytes(100_000, 33);
         leavePart(content, 60_000);
         Files.write(file(".part"), bytes(50_000, 2), StandardOpenOption.APPEND);
 
         assertOffset(content, 60_000);
+    }
+
+    @Test
+    void aPartWhoseRestCannotBeSynchronisedIsThrownAway() {
+        byte[] content = bytes(100_000, 34);
+        Artifact artifact = artifact("firmware", content);
+        leaveKilled(artifact, content);
+        FileArtifactStore store = open(FileArtifactStore.builder(store()).disk(new Disk() {
+            @Override
+            void sync(FileChannel channel) throws IOException {
+                throw new SyncFailedException(new IOException("Input/output error"));
+            }
+        }));
+
+        store.open(artifact)
+                .as(StepVerifier::create)
+                .expectErrorSatisfies(error -> assertThat(error)
+                        .isInstanceOf(StorageException.class)
+                        .hasMessageContaining("Input/output error"))
+                .verify(SOON);
+        assertThat(store().resolve(nameOf(content) + ".part")).doesNotExist();
+        assertThat(offset(store, artifact)).isZero();
+    }
+
+    /** Cancels an append, goes on with content of another name, and is killed; then looks at what counts. */
+    private void cancelThenChange(CrashingDisk disk, Path at) {
+        byte[] content = bytes(100_000, 35);
+        Artifact artifact = artifact("firmware", content);
+        FileArtifactStore store = open(FileArtifactStore.builder(at)
+                .checkpointInterval(Duration.ofHours(1))
+                .disk(disk));
+        ArtifactStore.Writer writer = ArtifactStoreContract.block(store.open(artifact));
+        writer.begin(0, content.length, "\"v1\"")
+                .thenMany(writer.append(chunks(content, 0, 20_000, 10_000), hasher()))
+                .blockLast(SOON);
+        Disposable cancelled = writer.append(
+                        chunks(content, 20_000, 60_000, 10_000).concatWith(Flux.never()), hasher())
+                .subscribe();
+        awaitLength(at, artifact, 60_000);
+        cancelled.dispose();
+        writer.begin(20_000, content.length, "\"v2\"").block(SOON);
+        disk.crash();
+        store.close().onErrorComplete().block(SOON);
+
+        FileArtifactStore next = open(FileArtifactStore.builder(at));
+        writing(
+                next,
+                artifact,
+                found -> Mono.fromRunnable(() -> {
+                    assertThat(found.validator()).isEqualTo("\"v2\"");
+                    assertThat(found.offset())
+                            .as("bytes of the content that is called so")
+                            .isEqualTo(20_000);
+                }));
+    }
+
+    @Test
+    void whatACancelledAppendLeftIsNotTakenForOtherContent() {
+        cancelThenChange(new CrashingDisk(Integer.MAX_VALUE), directory.resolve("real"));
+        Mutant.assertCaught(
+                "cutting off what was cancelled before the checkpoint of other content",
+                () -> cancelThenChange(
+                        new CrashingDisk(Integer.MAX_VALUE) {
+                            @Override
+                            void truncate(FileChannel channel, long size) {
+                                // Left out.
+                            }
+                        },
+                        directory.resolve("mutant")));
     }
 
     @Test
@@ -118,7 +311,8 @@ class FileArtifactStoreFaultTest {
         assertOffset(content, 45_678);
         // The checkpoint that counted too much must not count what is written from here on.
         Files.write(file(".part"), new byte[50_000], StandardOpenOption.APPEND);
-        assertOffset(content, 45_678);
+        assertThat(offset(open(FileArtifactStore.builder(store()).disk(REBOOTED)), artifact("firmware", content)))
+                .isEqualTo(45_678);
     }
 
     @Test
@@ -266,7 +460,7 @@ class FileArtifactStoreFaultTest {
     }
 
     @Test
-    void aKilledProcessIsContinuedFromItsLastCheckpoint() throws Exception {
+    void aKilledProcessIsContinuedFromItsLastByte() throws Exception {
         byte[] content = bytes(StoreProcess.SIZE, StoreProcess.SEED);
         Random random = new Random(System.nanoTime());
         long durable = 0;
@@ -278,11 +472,13 @@ class FileArtifactStoreFaultTest {
                     told = Long.parseLong(process.line());
                 }
             }
+            long written = Files.size(file(".part"));
             FileArtifactStore store = open();
             Hasher hasher = hasher();
             AtomicLong offset = new AtomicLong();
             writing(store, artifact("firmware", content), writer -> {
                 offset.set(writer.offset());
+                assertThat(offset).as("all that it had written").hasValue(written);
                 assertThat(writer.validator()).isEqualTo("\"v1\"");
                 return writer.replay(hasher);
             });
@@ -309,6 +505,10 @@ class FileArtifactStoreFaultTest {
         assertThat(disk.changes().subList(before, disk.changes().size()))
                 .containsExactly(
                         "open " + name + ".part",
+                        "delete " + name + ".checkpoint.tmp",
+                        "create " + name + ".checkpoint.tmp",
+                        "write",
+                        "rename " + name + ".checkpoint",
                         "write",
                         "sync",
                         "delete " + name + ".checkpoint.tmp",
