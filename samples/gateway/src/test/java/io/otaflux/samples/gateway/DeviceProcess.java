@@ -70,9 +70,9 @@ final class DeviceProcess implements AutoCloseable {
     }
 
     /** Waits until it has said {@code line}. */
-    void awaitLine(String line) {
+    void awaitLine(String line, Duration patience) {
         await(line)
-                .atMost(Gateway.PATIENCE)
+                .atMost(patience)
                 .pollInterval(Duration.ofMillis(5))
                 .failFast(() -> {
                     if (!process.isAlive() && !output().lines().anyMatch(line::equals)) {

@@ -38,6 +38,12 @@ final class KillLoop implements AutoCloseable {
     /** After so many kills in one upgrade the agent is left alone: if it does not get to the end now, it never will. */
     private static final int KILLS_OF_ONE_UPGRADE = 8;
 
+    /** How long a failure takes on a machine that has other things to do. */
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
+
+    /** How long an upgrade is given at least that nobody disturbs. */
+    private static final Duration LEAST_PATIENCE = Duration.ofSeconds(10);
+
     private static final List<String> FAST_JVM =
             List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx96m");
 
@@ -86,6 +92,9 @@ final class KillLoop implements AutoCloseable {
     Figures run(int wanted) throws IOException {
         long began = System.nanoTime();
         start();
+        await("the agent's first word")
+                .atMost(PATIENCE)
+                .until(() -> !site.cloud().heard().isEmpty());
         push();
         settle();
         // From the start to the report, without being disturbed; with firmware that is two starts.
@@ -129,7 +138,7 @@ final class KillLoop implements AutoCloseable {
         while (!isSettled()) {
             start();
             try {
-                await().atMost(Gateway.PATIENCE)
+                await().atMost(whole.isZero() ? PATIENCE : LEAST_PATIENCE.plus(whole.multipliedBy(8)))
                         .pollInterval(Duration.ofMillis(10))
                         .until(() -> isSettled() || running().endsWithin(Duration.ZERO));
             } catch (ConditionTimeoutException e) {
@@ -180,7 +189,7 @@ final class KillLoop implements AutoCloseable {
     private void start() {
         if (agent == null || agent.endsWithin(Duration.ZERO)) {
             agent = DeviceProcess.start(site, AgentProgram.class, FAST_JVM, module, without.name());
-            agent.awaitLine(AgentProgram.UP);
+            agent.awaitLine(AgentProgram.UP, PATIENCE);
         }
     }
 
@@ -236,9 +245,9 @@ final class KillLoop implements AutoCloseable {
 
     private Figures end() throws IOException {
         DeviceProcess last = running();
-        last.awaitLine(AgentProgram.ENDED);
+        last.awaitLine(AgentProgram.ENDED, PATIENCE);
         last.terminate();
-        assertThat(last.awaitExit(Gateway.PATIENCE)).isIn(143, AgentProgram.RESTART);
+        assertThat(last.awaitExit(PATIENCE)).isIn(143, AgentProgram.RESTART);
         agent = null;
         assertNothingHalf();
         List<Integer> good = Stream.iterate(2, version -> version + 1)
@@ -282,9 +291,9 @@ final class KillLoop implements AutoCloseable {
                     .entries()
                     .filter(entry -> entry.state() != UpgradeJournal.State.SUCCEEDED)
                     .collectList()
-                    .block(Gateway.PATIENCE);
+                    .block(PATIENCE);
         } finally {
-            store.close().block(Gateway.PATIENCE);
+            store.close().block(PATIENCE);
         }
     }
 
