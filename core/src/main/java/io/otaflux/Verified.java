@@ -94,8 +94,8 @@ public final class Verified implements UpgradeEvent {
          * wrote to the file in between.
          *
          * @return a {@code Flux} of buffers, each released by the subscriber, on a thread that may block. It completes only
-         *     if the bytes that were emitted are the verified ones and errors with {@link DigestMismatchException} or
-         *     {@link LengthMismatchException} otherwise
+         *     if the bytes that were emitted are the verified ones; otherwise it throws the file out of the store and errors
+         *     with {@link DigestMismatchException} or {@link LengthMismatchException}
          */
         public Flux<ByteBuf> read() {
             return Flux.defer(() -> {
@@ -108,12 +108,17 @@ public final class Verified implements UpgradeEvent {
             long length = hasher.bytes();
             Digest actual = hasher.finish().get(0);
             if (length != size()) {
-                return Mono.error(new LengthMismatchException(artifact.name(), size(), length));
+                return changed(new LengthMismatchException(artifact.name(), size(), length));
             }
             return actual.matches(digest())
                     ? Mono.empty()
-                    : Mono.error(
+                    : changed(
                             new DigestMismatchException(OtaException.Stage.INSTALL, artifact.name(), digest(), actual));
+        }
+
+        /** Throws it out of the store, where the same upgrade would find it again and fail again. */
+        private Mono<ByteBuf> changed(OtaException mismatch) {
+            return stored.evict().onErrorComplete(OtaException.class).then(Mono.error(mismatch));
         }
 
         /** Moves the file out of the store; see {@link ArtifactStore.Stored#moveTo(Path)}. */

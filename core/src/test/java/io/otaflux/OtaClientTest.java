@@ -870,6 +870,9 @@ class OtaClientTest {
 
         assertFailed(Reason.DIGEST_MISMATCH);
         assertThat(installed).doesNotContainKey("app");
+        assertThat(store.committed())
+                .as("what the same upgrade would find when it is pushed again")
+                .isEmpty();
     }
 
     // ---- installation and confirmation ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** A {@link DeviceProgram} that runs. */
+/** A {@link DeviceProgram}, or another program of the tests, that runs. */
 final class DeviceProcess implements AutoCloseable {
 
     private final Process process;
@@ -23,15 +23,18 @@ final class DeviceProcess implements AutoCloseable {
     }
 
     static DeviceProcess start(Site site, long checkpointBytes, String... jvmOptions) {
+        return start(site, DeviceProgram.class, List.of(jvmOptions), Long.toString(checkpointBytes));
+    }
+
+    /** Starts {@code program} with the broker's port, the site's directory, and {@code arguments}. */
+    static DeviceProcess start(Site site, Class<?> program, List<String> jvmOptions, String... arguments) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.addAll(List.of(jvmOptions));
-        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
-        command.addAll(List.of(
-                DeviceProgram.class.getName(),
-                Integer.toString(site.broker().port()),
-                site.home().toString(),
-                Long.toString(checkpointBytes)));
+        command.addAll(jvmOptions);
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), program.getName()));
+        command.addAll(
+                List.of(Integer.toString(site.broker().port()), site.home().toString()));
+        command.addAll(List.of(arguments));
         try {
             Path output = Files.createTempFile(site.home(), "device", ".out");
             Process process = new ProcessBuilder(command)
@@ -66,10 +69,38 @@ final class DeviceProcess implements AutoCloseable {
                         received -> received >= bytes);
     }
 
+    /** Waits until it has said {@code line}. */
+    void awaitLine(String line, Duration patience) {
+        await(line)
+                .atMost(patience)
+                .pollInterval(Duration.ofMillis(5))
+                .failFast(() -> {
+                    if (!process.isAlive() && !output().lines().anyMatch(line::equals)) {
+                        throw new AssertionError("it ended, and never said " + line + ": " + output());
+                    }
+                })
+                .until(() -> output().lines().anyMatch(line::equals));
+    }
+
+    /** Tells, after {@code time} at the latest, whether it has ended by itself. */
+    boolean endsWithin(Duration time) {
+        try {
+            return process.waitFor(time.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
     /** Ends it as a power cut would. */
     void kill() {
         process.destroyForcibly();
         awaitExit(Gateway.PATIENCE);
+    }
+
+    /** Asks it to end, as a service manager does. */
+    void terminate() {
+        process.destroy();
     }
 
     int awaitExit(Duration patience) {

@@ -1,5 +1,11 @@
 package io.otaflux.samples.gateway;
 
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -13,6 +19,22 @@ record Payload(byte[] bytes) {
         byte[] bytes = new byte[size];
         new Random(seed).nextBytes(bytes);
         return new Payload(bytes);
+    }
+
+    /** A program, as it were: its first line is its version, and the rest always the same for that. */
+    static Payload image(String version, int size) {
+        Payload image = of(size, version.hashCode());
+        byte[] line = (version + "\n").getBytes(StandardCharsets.US_ASCII);
+        System.arraycopy(line, 0, image.bytes, 0, line.length);
+        return image;
+    }
+
+    /** Which version an {@linkplain #image image} is, by its first line. */
+    static String versionOf(Path image) throws IOException {
+        try (BufferedReader reader = new BufferedReader(
+                new InputStreamReader(Files.newInputStream(image), StandardCharsets.ISO_8859_1), 64)) {
+            return String.valueOf(reader.readLine());
+        }
     }
 
     long size() {
