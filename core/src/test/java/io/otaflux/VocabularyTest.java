@@ -103,6 +103,16 @@ class VocabularyTest {
     }
 
     @Test
+    void anUpgradeLargerThanALongIsNone() {
+        Artifact half = new Artifact("a", SIGNED, Long.MAX_VALUE / 2 + 1, List.of());
+
+        assertThat(new UpgradeTrigger(DEVICE, "app", "2", half).size()).isEqualTo(half.size());
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new UpgradeTrigger(DEVICE, "app", "2", List.of(half, half), Map.of()))
+                .withMessageStartingWith("artifacts: larger together");
+    }
+
+    @Test
     void theSizeOfAnUpgradeIsThatOfAllItsArtifacts() {
         Artifact ten = new Artifact("a", SIGNED, 10, List.of());
         Artifact unknown = new Artifact("b", SIGNED, Artifact.UNKNOWN_SIZE, List.of());
