@@ -115,7 +115,7 @@ final class PartWriter implements ArtifactStore.Writer {
         long length = opened.size();
         long counted = 0;
         if (values != null) {
-            counted = Long.parseLong(values.getOrDefault("offset", "0"));
+            counted = offset(values);
             validator = values.get("validator");
             checkpointed = true;
             checkpointedValidator = validator;
@@ -131,6 +131,12 @@ final class PartWriter implements ArtifactStore.Writer {
         durable = good;
         written = good;
         promised = good;
+    }
+
+    /** The offset of a checkpoint; 0, and so nothing to rely on, where it has none that makes sense. */
+    private static long offset(Map<String, String> checkpoint) {
+        String offset = checkpoint.getOrDefault("offset", "");
+        return offset.matches("[0-9]{1,18}") ? Long.parseLong(offset) : 0;
     }
 
     @Override
