@@ -24,10 +24,13 @@ final class Locations {
             bare.append(query < 0 ? specific : specific.substring(0, query));
         } else {
             String authority = location.getRawAuthority();
-            if (authority != null) {
-                bare.append("//").append(authority.substring(authority.lastIndexOf('@') + 1));
+            String party = authority == null ? "" : authority.substring(authority.lastIndexOf('@') + 1);
+            String path = location.getRawPath();
+            if (!party.isEmpty() || path.startsWith("//")) {
+                // A path that begins like an authority must not become one.
+                bare.append("//").append(party);
             }
-            bare.append(location.getRawPath());
+            bare.append(path.isEmpty() && party.isEmpty() && location.getScheme() != null ? "/" : path);
         }
         return URI.create(bare.toString());
     }
