@@ -30,7 +30,12 @@ final class Locations {
                 // A path that begins like an authority must not become one.
                 bare.append("//").append(party);
             }
-            bare.append(path.isEmpty() && party.isEmpty() && location.getScheme() != null ? "/" : path);
+            bare.append(path);
+        }
+        if (location.getScheme() != null
+                && bare.length() == location.getScheme().length() + 1) {
+            // A scheme with nothing behind it is no URI.
+            bare.append('/');
         }
         return URI.create(bare.toString());
     }

@@ -284,6 +284,7 @@ class FileUpgradeJournalTest implements UpgradeJournalContract {
         "http://user@, http:/",
         "http://user:password@/a?Signature, http:/a",
         "https:////example.com/a?Signature, https:////example.com/a",
+        "urn:?Signature, urn:/",
         "s3://bucket_name/a?Signature, s3://bucket_name/a"
     })
     void anOddLocationIsKeptAsFarAsItMayBe(String location, String kept) {
