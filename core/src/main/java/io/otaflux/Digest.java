@@ -20,8 +20,14 @@ public record Digest(Algorithm algorithm, String hex) {
             throw new IllegalArgumentException(
                     algorithm + " digest: " + hex.length() + " characters (expected: " + algorithm.bytes * 2 + ")");
         }
+        for (int i = 0; i < hex.length(); i++) {
+            if (!HexFormat.isHexDigit(hex.charAt(i))) {
+                // Not which one: it may be a control character, and the message goes to logs and to the platform.
+                throw new IllegalArgumentException(
+                        algorithm + " digest: character " + (i + 1) + " (expected: hexadecimal digits)");
+            }
+        }
         hex = hex.toLowerCase(Locale.ROOT);
-        HexFormat.of().parseHex(hex);
     }
 
     public static Digest md5(String hex) {

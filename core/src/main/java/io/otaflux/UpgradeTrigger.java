@@ -18,13 +18,23 @@ public record UpgradeTrigger(
     /** The module that is the device's own firmware. */
     public static final String DEFAULT_MODULE = "default";
 
-    /** @throws IllegalArgumentException when a name is not allowed or there is no artifact */
+    /**
+     * @throws IllegalArgumentException when a name is not allowed, there is no artifact, or the artifacts together are
+     *     larger than a {@code long} can tell
+     */
     public UpgradeTrigger {
         Names.MODULE.check("module", module);
         Names.VERSION.check("version", version);
         artifacts = List.copyOf(artifacts);
         if (artifacts.isEmpty()) {
             throw new IllegalArgumentException("artifacts: none (expected: at least one)");
+        }
+        long room = Long.MAX_VALUE;
+        for (Artifact artifact : artifacts) {
+            room -= Math.max(0, artifact.size());
+            if (room < 0) {
+                throw new IllegalArgumentException("artifacts: larger together than " + Long.MAX_VALUE + " bytes");
+            }
         }
         tags = Map.copyOf(tags);
     }
@@ -54,7 +64,7 @@ public record UpgradeTrigger(
             if (artifact.size() == Artifact.UNKNOWN_SIZE) {
                 return Artifact.UNKNOWN_SIZE;
             }
-            sum = Math.addExact(sum, artifact.size());
+            sum += artifact.size();
         }
         return sum;
     }

@@ -60,6 +60,14 @@ class DigestTest {
         assertThatIllegalArgumentException().isThrownBy(() -> Digest.md5(wrong + "a".repeat(31)));
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"\u001b", "\uff10", "\u0130", "z"})
+    void whatIsNotHexadecimalIsNotQuoted(String wrong) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Digest.md5("a".repeat(31) + wrong))
+                .withMessage("MD5 digest: character 32 (expected: hexadecimal digits)");
+    }
+
     @Test
     void oneDifferentBitAnywhereDoesNotMatch() {
         byte[] value = Algorithm.SHA_256.newMessageDigest().digest();

@@ -40,7 +40,7 @@ import reactor.test.scheduler.VirtualTimeScheduler;
 class OtaClientTest {
 
     private static final Duration SOON = Duration.ofSeconds(10);
-    private static final URI FILE = URI.create("https://files.example.com/app.bin?token=canary-secret");
+    private static final URI FILE = URI.create("https://files.example.com/app.bin?token=CANARY-secret");
 
     private final MemoryChannel channel = new MemoryChannel();
     private final MemorySource source = new MemorySource();
@@ -717,7 +717,7 @@ class OtaClientTest {
         assertThat(source.requests())
                 .extracting(request ->
                         request.offset() + " " + request.artifact().location().getQuery())
-                .containsExactly("0 token=canary-secret", "4000 token=canary-secret", "4000 token=fresh");
+                .containsExactly("0 token=CANARY-secret", "4000 token=CANARY-secret", "4000 token=fresh");
         assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
     }
 
@@ -1289,8 +1289,8 @@ class OtaClientTest {
 
         assertThat(events)
                 .hasSizeGreaterThan(5)
-                .allSatisfy(event -> assertThat(event.toString()).doesNotContain("canary-secret"));
-        assertThat(store.journaled().toString()).doesNotContain("canary-secret");
+                .allSatisfy(event -> assertThat(event.toString()).doesNotContain("CANARY-secret"));
+        assertThat(store.journaled().toString()).doesNotContain("CANARY-secret");
     }
 
     @Test
@@ -1346,7 +1346,7 @@ class OtaClientTest {
 
     private UpgradeTrigger served(DeviceId device, String module, String version, byte[] content) {
         URI location = FILE.resolve(module + "-" + version
-                + (device.equals(channel.device()) ? "" : "-" + device.name()) + "?token=canary-secret");
+                + (device.equals(channel.device()) ? "" : "-" + device.name()) + "?token=CANARY-secret");
         source.serve(location, content);
         return new UpgradeTrigger(
                 device, module, version, new Artifact(module, location, content.length, List.of(sha256(content))));

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import io.otaflux.testkit.Canaries;
+import io.otaflux.testkit.Mutant;
 import java.net.URI;
 import java.time.Duration;
 import java.util.List;
@@ -15,7 +17,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Which values are let in, and what of them is shown. */
 class VocabularyTest {
 
-    private static final URI SIGNED = URI.create("https://user:canary@files.example.com/app?token=canary");
+    private static final URI SIGNED = URI.create("https://user:CANARY@files.example.com/app?token=CANARY");
     private static final DeviceId DEVICE = new DeviceId("sensor", "s1");
     private static final Digest MD5 = Digest.md5("0".repeat(32));
     private static final Digest SHA_256 = Digest.sha256("0".repeat(64));
@@ -103,6 +105,16 @@ class VocabularyTest {
     }
 
     @Test
+    void anUpgradeLargerThanALongIsNone() {
+        Artifact half = new Artifact("a", SIGNED, Long.MAX_VALUE / 2 + 1, List.of());
+
+        assertThat(new UpgradeTrigger(DEVICE, "app", "2", half).size()).isEqualTo(half.size());
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new UpgradeTrigger(DEVICE, "app", "2", List.of(half, half), Map.of()))
+                .withMessageStartingWith("artifacts: larger together");
+    }
+
+    @Test
     void theSizeOfAnUpgradeIsThatOfAllItsArtifacts() {
         Artifact ten = new Artifact("a", SIGNED, 10, List.of());
         Artifact unknown = new Artifact("b", SIGNED, Artifact.UNKNOWN_SIZE, List.of());
@@ -116,7 +128,7 @@ class VocabularyTest {
     @Test
     void whatIsShownHasNoCredential() {
         UpgradeTrigger trigger = new UpgradeTrigger(
-                DEVICE, "app", "2", List.of(new Artifact("a", SIGNED, 10, List.of(SHA_256))), Map.of("tag", "canary"));
+                DEVICE, "app", "2", List.of(new Artifact("a", SIGNED, 10, List.of(SHA_256))), Map.of("tag", "CANARY"));
 
         assertThat(List.of(
                         trigger,
@@ -127,8 +139,22 @@ class VocabularyTest {
                         new UpgradeEvent.Admitted(trigger),
                         new UpgradeEvent.Received(trigger, 1, 10)))
                 .allSatisfy(value -> assertThat(value.toString())
-                        .doesNotContain("canary", "token", "files.example.com")
+                        .doesNotContain("CANARY", "token", "files.example.com")
                         .contains("a"));
+    }
+
+    @Test
+    void noRecordShowsACredential() {
+        assertThat(Canaries.assertNoRecordShowsAny(Artifact.class))
+                .contains("Artifact", "UpgradeTrigger", "Request", "Entry", "Admitted", "Failed");
+    }
+
+    private record Careless(URI location) {}
+
+    @Test
+    void aRecordThatShowsACredentialIsNoticed() {
+        Mutant.assertCaught(
+                "a toString without the location", () -> Canaries.assertNoRecordShowsAny(VocabularyTest.class));
     }
 
     @Test

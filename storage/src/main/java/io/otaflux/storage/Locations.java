@@ -24,10 +24,18 @@ final class Locations {
             bare.append(query < 0 ? specific : specific.substring(0, query));
         } else {
             String authority = location.getRawAuthority();
-            if (authority != null) {
-                bare.append("//").append(authority.substring(authority.lastIndexOf('@') + 1));
+            String party = authority == null ? "" : authority.substring(authority.lastIndexOf('@') + 1);
+            String path = location.getRawPath();
+            if (!party.isEmpty() || path.startsWith("//")) {
+                // A path that begins like an authority must not become one.
+                bare.append("//").append(party);
             }
-            bare.append(location.getRawPath());
+            bare.append(path);
+        }
+        if (location.getScheme() != null
+                && bare.length() == location.getScheme().length() + 1) {
+            // A scheme with nothing behind it is no URI.
+            bare.append('/');
         }
         return URI.create(bare.toString());
     }

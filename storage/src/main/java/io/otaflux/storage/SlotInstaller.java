@@ -255,7 +255,11 @@ public final class SlotInstaller implements Installer {
 
     private State load() throws IOException {
         Optional<Map<String, String>> values = SmallFile.read(directory.resolve(STATE), KIND);
-        State loaded = values.isPresent() ? State.of(values.get()) : adopted();
+        State written = values.map(State::of).orElse(null);
+        if (values.isPresent() && written == null) {
+            log.warn("{}: the state is intact and makes no sense; going on without it", directory);
+        }
+        State loaded = written == null ? adopted() : written;
         state = loaded;
         return loaded;
     }
@@ -395,7 +399,8 @@ public final class SlotInstaller implements Installer {
             @Nullable Slot pending,
             int starts) {
 
-        static State of(Map<String, String> values) {
+        /** The state that was written as {@code values}; null where these are none. */
+        static @Nullable State of(Map<String, String> values) {
             Map<Slot, String> versions = new EnumMap<>(Slot.class);
             for (Slot slot : Slot.values()) {
                 String version = values.get(slot.toString());
@@ -403,11 +408,13 @@ public final class SlotInstaller implements Installer {
                     versions.put(slot, version);
                 }
             }
-            return new State(
-                    versions,
-                    Slot.named(values.getOrDefault("confirmed", "")),
-                    Slot.named(values.getOrDefault("pending", "")),
-                    Integer.parseInt(values.getOrDefault("starts", "0")));
+            Slot confirmed = Slot.named(values.getOrDefault("confirmed", ""));
+            Slot pending = Slot.named(values.getOrDefault("pending", ""));
+            String starts = values.getOrDefault("starts", "0");
+            boolean sensible = (confirmed == null || versions.containsKey(confirmed))
+                    && (pending == null || (pending != confirmed && versions.containsKey(pending)))
+                    && starts.matches("[0-9]{1,9}");
+            return sensible ? new State(versions, confirmed, pending, Integer.parseInt(starts)) : null;
         }
 
         Map<String, String> values() {

@@ -80,11 +80,19 @@ final class SmallFile {
             log.warn("{} is damaged, or no {} file; going on without it", file, kind);
             return Optional.empty();
         }
-        Map<String, String> values = new TreeMap<>();
-        for (int i = 1; i < words.length; i++) {
-            int equals = words[i].indexOf('=');
-            values.put(words[i].substring(0, equals), Escaped.unescape(words[i].substring(equals + 1)));
+        try {
+            Map<String, String> values = new TreeMap<>();
+            for (int i = 1; i < words.length; i++) {
+                int equals = words[i].indexOf('=');
+                if (equals < 0) {
+                    throw new IllegalArgumentException("a word without a value");
+                }
+                values.put(words[i].substring(0, equals), Escaped.unescape(words[i].substring(equals + 1)));
+            }
+            return Optional.of(values);
+        } catch (IllegalArgumentException e) {
+            log.warn("{} is intact and makes no sense ({}); going on without it", file, e.getMessage());
+            return Optional.empty();
         }
-        return Optional.of(values);
     }
 }

@@ -338,6 +338,17 @@ class FileArtifactStoreFaultTest {
     }
 
     @Test
+    void aPartWithACheckpointThatMakesNoSenseCountsForNothing() throws IOException {
+        byte[] content = bytes(100_000, 4);
+        for (String offset : List.of("offset=-1", "offset=x", "offset=9223372036854775808", "offset", "")) {
+            leavePart(content, 60_000);
+            Files.writeString(file(".checkpoint"), Escaped.sealed("checkpoint " + offset));
+
+            assertOffset(content, 0);
+        }
+    }
+
+    @Test
     void aPartWithoutACheckpointCountsForNothing() throws IOException {
         byte[] content = bytes(100_000, 5);
         leavePart(content, 60_000);

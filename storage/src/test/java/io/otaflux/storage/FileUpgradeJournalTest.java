@@ -11,8 +11,10 @@ import ch.qos.logback.classic.Logger;
 import io.otaflux.StorageException;
 import io.otaflux.UpgradeJournal;
 import io.otaflux.UpgradeJournal.State;
+import io.otaflux.UpgradeTrigger;
 import io.otaflux.testkit.UpgradeJournalContract;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,6 +33,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
 import reactor.test.StepVerifier;
@@ -273,6 +277,29 @@ class FileUpgradeJournalTest implements UpgradeJournalContract {
         noCredentialOfALocationIsKept();
 
         assertThat(Files.readString(file())).doesNotContain("secret", "password", "Signature");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "http://user@, http:/",
+        "http://user:password@/a?Signature, http:/a",
+        "https:////example.com/a?Signature, https:////example.com/a",
+        "urn:?Signature, urn:/",
+        "s3://bucket_name/a?Signature, s3://bucket_name/a"
+    })
+    void anOddLocationIsKeptAsFarAsItMayBe(String location, String kept) {
+        UpgradeTrigger trigger = entry("app", "1", State.ADMITTED, null).trigger();
+        UpgradeTrigger odd = new UpgradeTrigger(
+                trigger.device(),
+                trigger.module(),
+                trigger.version(),
+                trigger.artifact().at(URI.create(location)));
+        put(reopen(), new UpgradeJournal.Entry(odd, true, State.ADMITTED, false, null));
+
+        assertThat(entries(reopen()))
+                .singleElement()
+                .satisfies(entry ->
+                        assertThat(entry.trigger().artifact().location()).hasToString(kept));
     }
 
     @Test

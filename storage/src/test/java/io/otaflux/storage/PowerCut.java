@@ -182,7 +182,8 @@ final class PowerCut {
         checkFile();
         checkSlots();
         FileArtifactStore store =
-                PowerCutProgram.store(medium.root(), "check-" + round).build();
+                PowerCutProgram.store(
+                        medium.root(), new PowerCutProgram.Boot("check-" + round, PowerCutProgram.Without.NOTHING));
         try {
             checkJournal(store);
             checkArtifacts(store);

@@ -43,11 +43,11 @@ final class PowerCutProgram {
     private final Path directory;
     private final long first;
 
-    private PowerCutProgram(Path directory, Disk disk, String bootId, long first) {
+    private PowerCutProgram(Path directory, Disk disk, long first) {
         this.directory = directory;
         this.disk = disk;
         this.first = first;
-        this.store = store(directory, bootId).disk(disk).build();
+        this.store = store(directory, disk);
     }
 
     /**
@@ -57,7 +57,9 @@ final class PowerCutProgram {
      */
     public static void main(String[] arguments) throws IOException {
         PowerCutProgram program = new PowerCutProgram(
-                Path.of(arguments[0]), disk(Without.valueOf(arguments[1])), arguments[2], Long.parseLong(arguments[3]));
+                Path.of(arguments[0]),
+                new Boot(arguments[2], Without.valueOf(arguments[1])),
+                Long.parseLong(arguments[3]));
         start("file", program::file);
         if (!Boolean.parseBoolean(arguments[5])) {
             start("journal", program::journal);
@@ -67,29 +69,42 @@ final class PowerCutProgram {
         System.exit(System.in.read());
     }
 
-    /** The settings of a store after such a boot. The kernel goes on after a power cut that only one of its file systems sees. */
-    static FileArtifactStore.Builder store(Path directory, String bootId) {
-        return inBoot(FileArtifactStore.builder(directory.resolve("store")).checkpointBytes(CHECKPOINT), bootId);
+    static FileArtifactStore store(Path directory, Disk disk) {
+        return FileArtifactStore.builder(directory.resolve("store"))
+                .checkpointBytes(CHECKPOINT)
+                .disk(disk)
+                .build();
     }
 
-    private static FileArtifactStore.Builder inBoot(FileArtifactStore.Builder builder, String bootId) {
-        return builder;
-    }
+    /** A disk after such a boot. The kernel goes on after a power cut that only one of its file systems sees. */
+    static final class Boot extends Disk {
 
-    private static Disk disk(Without without) {
-        return switch (without) {
-            case NOTHING -> Disk.REAL;
-            case SYNC ->
-                new Disk() {
-                    @Override
-                    void sync(FileChannel channel) {}
-                };
-            case DIRECTORY_SYNC ->
-                new Disk() {
-                    @Override
-                    void syncDirectory(Path synced) {}
-                };
-        };
+        private final String id;
+        private final Without without;
+
+        Boot(String id, Without without) {
+            this.id = id;
+            this.without = without;
+        }
+
+        @Override
+        String boot() {
+            return id;
+        }
+
+        @Override
+        void sync(FileChannel channel) throws IOException {
+            if (without != Without.SYNC) {
+                super.sync(channel);
+            }
+        }
+
+        @Override
+        void syncDirectory(Path directory) throws IOException {
+            if (without != Without.DIRECTORY_SYNC) {
+                super.syncDirectory(directory);
+            }
+        }
     }
 
     private static void start(String kind, Runnable work) {

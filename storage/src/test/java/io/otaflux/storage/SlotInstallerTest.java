@@ -23,6 +23,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import reactor.test.StepVerifier;
 
 class SlotInstallerTest implements InstallerContract {
@@ -221,6 +223,24 @@ class SlotInstallerTest implements InstallerContract {
     void aDamagedStateLeavesTheLinkedSlotInUse() throws IOException {
         confirmed("1.0", "one");
         Files.writeString(firmware.resolve("state"), "nonsense");
+
+        assertThat(boot(SlotInstaller.in(firmware)))
+                .contains(new SlotInstaller.Boot(firmware.resolve("a"), SlotInstaller.FACTORY, 0, null));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "slots confirmed=a starts=0",
+                "slots b=2.0 confirmed=b pending=b starts=0",
+                "slots b=2.0 pending=b starts=-1",
+                "slots b=2.0 pending=b starts=many",
+                "slots b=2.0 pending=b starts=99999999999",
+                "slots b"
+            })
+    void anIntactStateThatMakesNoSenseLeavesTheLinkedSlotInUse(String state) throws IOException {
+        confirmed("1.0", "one");
+        Files.writeString(firmware.resolve("state"), Escaped.sealed(state));
 
         assertThat(boot(SlotInstaller.in(firmware)))
                 .contains(new SlotInstaller.Boot(firmware.resolve("a"), SlotInstaller.FACTORY, 0, null));

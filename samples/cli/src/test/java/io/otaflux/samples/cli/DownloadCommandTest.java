@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class DownloadCommandTest {
 
-    private static final String SECRET = "canary-9f2e";
+    private static final String SECRET = "CANARY-9f2e";
     private static final byte[] CONTENT = content(300_000);
     private static final String SHA256 = hex("SHA-256", CONTENT);
     private static final String MD5 = hex("MD5", CONTENT);

@@ -19,7 +19,7 @@ class DownloadSignalTest {
 
     private static final byte[] CONTENT = DownloadCommandTest.content(6 << 20);
     private static final String SHA256 = DownloadCommandTest.hex("SHA-256", CONTENT);
-    private static final String SECRET = "canary-77aa";
+    private static final String SECRET = "CANARY-77aa";
 
     @TempDir
     private Path directory;

@@ -135,13 +135,13 @@ class PlatformCommandsTest {
     @Test
     void aDeviceWithTheWrongSecretIsToldSoInOneLine() throws IOException {
         addDevice("edge-5");
-        Path wrong = Files.writeString(directory.resolve("wrong"), "canary-secret");
+        Path wrong = Files.writeString(directory.resolve("wrong"), "CANARY-secret");
         try (Cli.Child device = startDevice("edge-5", wrong, "app=1.0.0", "app=" + directory.resolve("app.bin"))) {
             Cli.Outcome outcome = device.await();
 
             assertThat(outcome.exitCode()).as("%s", outcome).isEqualTo(1);
             assertThat(outcome.err()).hasSize(1);
-            assertThat(outcome.all()).doesNotContain("canary-secret");
+            assertThat(outcome.all()).doesNotContain("CANARY-secret");
         }
     }
 

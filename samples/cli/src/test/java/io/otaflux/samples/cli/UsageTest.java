@@ -91,18 +91,18 @@ class UsageTest {
     @Test
     void whatIsTypedInTheWrongPlaceIsNotRepeatedWithItsQuery() {
         Cli.Outcome outcome = Cli.run(
-                "download", "https://127.0.0.1/a?k=canary", "https://user:canary@127.0.0.1/b?k=canary", "-o", "f");
+                "download", "https://127.0.0.1/a?k=CANARY", "https://user:CANARY@127.0.0.1/b?k=CANARY", "-o", "f");
 
         assertThat(outcome.exitCode()).isEqualTo(2);
-        assertThat(outcome.all()).doesNotContain("canary");
+        assertThat(outcome.all()).doesNotContain("CANARY");
     }
 
     @Test
     void aUrlThatIsNoneIsNotRepeated() {
-        Cli.Outcome outcome = Cli.run("download", "https://127.0.0.1/a b?k=canary", "-o", "f");
+        Cli.Outcome outcome = Cli.run("download", "https://127.0.0.1/a b?k=CANARY", "-o", "f");
 
         assertThat(outcome.exitCode()).isEqualTo(2);
-        assertThat(outcome.all()).doesNotContain("canary");
+        assertThat(outcome.all()).doesNotContain("CANARY");
     }
 
     @Test

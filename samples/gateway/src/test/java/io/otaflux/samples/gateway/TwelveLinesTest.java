@@ -24,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 @RequiresServers
 class TwelveLinesTest {
 
-    private static final String PASSWORD = "changeit";
+    private static final String PASSWORD = "CANARY-changeit";
 
     @TempDir
     Path directory;

@@ -124,13 +124,13 @@ class DeviceMessagesTest {
     @Test
     void aPushForSha256OfAModuleWithTags() throws IOException {
         byte[] push = DeviceMessages.push(
-                offer(firmware("app", SignMethod.SHA256, "{\"k\":1}"), Map.of("canary", "yes")),
+                offer(firmware("app", SignMethod.SHA256, "{\"k\":1}"), Map.of("CANARY", "yes")),
                 URI.create("http://h/f"),
                 NOW);
 
         assertThat(JSON.readTree(push).get("data")).isEqualTo(JSON.readTree("""
                         {"size":4252,"version":"1.1","url":"http://h/f","sign":"%s","signMethod":"Sha256","module":"app",
-                         "extData":{"canary":"yes","_package_udi":"{\\"k\\":1}"}}
+                         "extData":{"CANARY":"yes","_package_udi":"{\\"k\\":1}"}}
                         """.formatted("cd".repeat(32))));
     }
 

@@ -46,7 +46,7 @@ class AliyunDeviceBuilderTest {
 
     @Test
     void whatIsPrintedHasNoSecret() {
-        assertThat(device(builder -> builder.region("cn-shanghai")).toString()).doesNotContain("canary");
+        assertThat(device(builder -> builder.region("cn-shanghai")).toString()).doesNotContain("CANARY");
     }
 
     @ParameterizedTest
@@ -103,7 +103,7 @@ class AliyunDeviceBuilderTest {
     }
 
     private static AliyunDevice device(UnaryOperator<AliyunDevice.Builder> how) {
-        return how.apply(AliyunDevice.builder().credentials("a1B2", "dev", "canary"))
+        return how.apply(AliyunDevice.builder().credentials("a1B2", "dev", "CANARY"))
                 .build();
     }
 
@@ -111,6 +111,6 @@ class AliyunDeviceBuilderTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> device(how))
                 .withMessageContaining(what)
-                .withMessageNotContaining("canary");
+                .withMessageNotContaining("CANARY");
     }
 }

@@ -591,12 +591,12 @@ class AliyunDeviceTest {
             good.close().block(PATIENCE);
 
             AliyunDevice bad = keep(
-                    TestPlatform.device(locked.port()).credentials(DEVICE.product(), DEVICE.name(), "canary-wrong"));
+                    TestPlatform.device(locked.port()).credentials(DEVICE.product(), DEVICE.name(), "CANARY-wrong"));
             bad.connect()
                     .as(StepVerifier::create)
                     .expectErrorSatisfies(error -> {
                         assertReason(error, Reason.CONNECTION_REFUSED);
-                        assertThat(error).hasMessageContaining("CONNACK 5").hasMessageNotContaining("canary");
+                        assertThat(error).hasMessageContaining("CONNACK 5").hasMessageNotContaining("CANARY");
                     })
                     .verify(PATIENCE);
             bad.upgrades()

@@ -3,6 +3,7 @@ package io.otaflux.transport.aliyun;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.otaflux.DeviceId;
+import io.otaflux.testkit.Canaries;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -69,6 +70,11 @@ class LoginTest {
                 .isEqualTo("id|securemode=3,signmethod=hmacsha1,timestamp=2524608000000|");
         assertThat(Login.of(device, SECRET, "id", SignMethod.HMAC_MD5, false).userName())
                 .isEqualTo("dev&pk");
+    }
+
+    @Test
+    void noRecordShowsASecret() {
+        assertThat(Canaries.assertNoRecordShowsAny(Login.class)).contains("Secret", "Login", "Skipped");
     }
 
     @Test

@@ -20,7 +20,7 @@ class PushReaderTest {
     private static final DeviceId DEVICE = new DeviceId("pk", "dev");
     private static final String MD5 = "00112233445566778899aabbccddeeff";
     private static final String SHA256 = MD5 + MD5;
-    private static final String URL = "https://ota.example.com/ota/app.bin?auth_key=1695-0-0-canary";
+    private static final String URL = "https://ota.example.com/ota/app.bin?auth_key=1695-0-0-CANARY";
     private static final String BODY =
             "'size':4252,'version':'1.1','url':'" + URL + "','sign':'" + MD5 + "','signMethod':'Md5'";
 
@@ -323,7 +323,7 @@ class PushReaderTest {
 
         assertThat(skipped.cause().reason()).isEqualTo(Reason.MALFORMED_TRIGGER);
         assertThat(skipped.module()).isEqualTo("app");
-        assertThat(skipped.cause().getMessage()).contains("pk/dev").doesNotContain("canary");
+        assertThat(skipped.cause().getMessage()).contains("pk/dev").doesNotContain("CANARY");
     }
 
     @Test

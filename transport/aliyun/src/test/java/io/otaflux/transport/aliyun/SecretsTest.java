@@ -56,7 +56,7 @@ class SecretsTest {
                             },
                             refused -> lines.add(refused.toString()));
             device.connect().block(PATIENCE);
-            String url = "https://h/f?auth_key=canary-token";
+            String url = "https://h/f?auth_key=CANARY-token";
             platform.push("{\"data\":{\"version\":\"1\",\"size\":1,\"url\":\"" + url + "\"}}", MqttQos.AT_LEAST_ONCE);
             platform.push("{\"data\":{\"version\":\"1\",\"url\":\"" + url + "\"}}", MqttQos.AT_LEAST_ONCE);
             platform.push("{\"data\":{\"version\":\"1\",\"url\":\"" + url + "\"", MqttQos.AT_LEAST_ONCE);
@@ -81,6 +81,6 @@ class SecretsTest {
                 .hasSizeGreaterThan(10)
                 .noneMatch(line -> line.contains(TestPlatform.SECRET))
                 .noneMatch(line -> line.contains(TestPlatform.login().password().value()))
-                .noneMatch(line -> line.contains("canary-token"));
+                .noneMatch(line -> line.contains("CANARY-token"));
     }
 }

@@ -34,7 +34,7 @@ class StepTest {
             new DeviceId("pk", "dev"),
             "app",
             "2.0.0",
-            new Artifact("app", URI.create("https://h/f?token=canary"), 1000, List.of()));
+            new Artifact("app", URI.create("https://h/f?token=CANARY"), 1000, List.of()));
     private static final String MD5 = "00112233445566778899aabbccddeeff";
 
     @Test

@@ -202,6 +202,12 @@ public final class HttpArtifactSource implements ArtifactSource {
         Hop next(URI to) {
             return new Hop(to, redirects + 1, home && Origin.of(uri).equals(Origin.of(to)));
         }
+
+        /** Leaves the query out, which often is a credential. */
+        @Override
+        public String toString() {
+            return "Hop[" + Locations.describe(uri) + ", redirects=" + redirects + ", home=" + home + "]";
+        }
     }
 
     /** Carries an error of the consumer, or one that is translated already, past the translation of Reactor Netty's. */

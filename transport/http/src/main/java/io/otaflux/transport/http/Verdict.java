@@ -29,7 +29,14 @@ sealed interface Verdict {
     record Complete() implements Verdict {}
 
     /** The bytes are elsewhere. {@code location} is null where the answer does not name exactly one place. */
-    record Redirect(@Nullable String location) implements Verdict {}
+    record Redirect(@Nullable String location) implements Verdict {
+
+        /** Leaves the location out: its query is a credential. */
+        @Override
+        public String toString() {
+            return "Redirect[" + (location == null ? "to nowhere" : "elsewhere") + "]";
+        }
+    }
 
     /** The range cannot be had, but perhaps the whole can: ask once more, without it. */
     record StartOver() implements Verdict {}

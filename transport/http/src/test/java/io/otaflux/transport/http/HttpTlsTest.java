@@ -87,8 +87,8 @@ class HttpTlsTest {
         Issued issued = system.issue("localhost");
         String before = System.getProperty("javax.net.ssl.trustStore");
         System.setProperty(
-                "javax.net.ssl.trustStore", system.trustStore("changeit").toString());
-        System.setProperty("javax.net.ssl.trustStorePassword", "changeit");
+                "javax.net.ssl.trustStore", system.trustStore("CANARY-changeit").toString());
+        System.setProperty("javax.net.ssl.trustStorePassword", "CANARY-changeit");
         try {
             assertThat(fetch(keep(Asking.local().build()), issued))
                     .as("the system trusts it")

@@ -7,6 +7,7 @@ import io.otaflux.Artifact;
 import io.otaflux.Digest;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
+import io.otaflux.testkit.Canaries;
 import java.net.URI;
 import java.util.List;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -138,6 +139,11 @@ class LocationsTest {
                 .isEqualTo("https://example.org:444/path/a.bin");
         assertThat(Locations.describe(URI.create("https://example.org/" + "x".repeat(500))))
                 .hasSize(201);
+    }
+
+    @Test
+    void noRecordShowsACredential() {
+        assertThat(Canaries.assertNoRecordShowsAny(Locations.class)).contains("Hop", "Redirect", "Credentials");
     }
 
     private static Locations locations(boolean allowHttp) {
