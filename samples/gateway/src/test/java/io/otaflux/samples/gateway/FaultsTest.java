@@ -212,7 +212,9 @@ class FaultsTest {
         site.cloud().push(site.publish("app", "2.0.0", good));
         gateway.awaitSuccess("2.0.0");
         assertThat(gateway.appFile()).hasBinaryContent(good.bytes());
-        assertThat(site.cloud().versions()).contains("app=2.0.0").noneMatch(version -> version.contains("1.5.0"));
+        // The broker has it; the played platform may hear of it a little later.
+        await().atMost(Gateway.PATIENCE).until(() -> site.cloud().versions().contains("app=2.0.0"));
+        assertThat(site.cloud().versions()).noneMatch(version -> version.contains("1.5.0"));
     }
 
     private static void assertNothingInstalled(Gateway gateway) {
