@@ -33,13 +33,14 @@ class FloodTest {
     }
 
     @Test
+    @Tag("faults")
     void aMessageThatDoesNotFitIntoMemoryCostsOneConnection() throws Exception {
         AtomicBoolean first = new AtomicBoolean(true);
         try (FloodingBroker broker = FloodingBroker.sending(
                 1,
                 2,
                 n -> first.getAndSet(false)
-                        ? new byte[200_000_000]
+                        ? new byte[80_000_000]
                         : push("m0", 0).getBytes(UTF_8))) {
             run(broker, 1, 0, Duration.ofMinutes(2));
 
