@@ -273,8 +273,8 @@ public final class AliyunDevice {
 
         /**
          * How long a delivery may stay unacknowledged after it was emitted. Brokers take acknowledgements in order, so that
-         * one which never comes holds back all behind it, and in the end new triggers. After this time the device connects
-         * anew: what was not acknowledged is delivered again, and acknowledging the new delivery is enough. Defaults to 5
+         * one which never comes holds back all behind it, and in the end new triggers. After this time, at the latest after
+         * twice as long, the device connects anew: what was not acknowledged is delivered again, and acknowledging the new delivery is enough. Defaults to 5
          * minutes; {@link io.otaflux.OtaClient} needs as long as a write to its journal takes.
          */
         public Builder stuckAfter(Duration limit) {

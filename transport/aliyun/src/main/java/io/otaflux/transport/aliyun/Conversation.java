@@ -16,7 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -76,7 +75,7 @@ final class Conversation {
     private int failures;
     private int refusals;
     private long connectedSince;
-    private long askAgainAt = Long.MIN_VALUE;
+    private long askAgainAt = System.nanoTime();
     private long lastId = ThreadLocalRandom.current().nextLong(1L << 32);
 
     Conversation(Settings settings) {
@@ -234,9 +233,7 @@ final class Conversation {
             if (cause.reason() == Reason.CONNECTION_REFUSED && (!wasAccepted || ++refusals >= REFUSALS)) {
                 return Mono.error(cause);
             }
-            if (failures > 0
-                    && connectedSince != 0
-                    && lane.now(TimeUnit.MILLISECONDS) - connectedSince > STABLE.toMillis()) {
+            if (failures > 0 && connectedSince != 0 && System.nanoTime() - connectedSince > STABLE.toNanos()) {
                 failures = 0;
             }
             connectedSince = 0;
@@ -249,7 +246,7 @@ final class Conversation {
     private void online(MqttConnection present) {
         log.info("{}: connected to {}", settings.device(), settings.endpoint());
         connection = present;
-        connectedSince = lane.now(TimeUnit.MILLISECONDS);
+        connectedSince = System.nanoTime();
         wasAccepted = true;
         refusals = 0;
         sending = false;
@@ -364,7 +361,7 @@ final class Conversation {
                 sink.error(new Unasked());
                 return;
             }
-            if (lane.now(TimeUnit.MILLISECONDS) < askAgainAt) {
+            if (System.nanoTime() - askAgainAt < 0) {
                 sink.success();
                 return;
             }
@@ -451,7 +448,7 @@ final class Conversation {
         String code = root.path("code").asText();
         if (!code.equals("200")) {
             if (code.equals("429")) {
-                askAgainAt = lane.now(TimeUnit.MILLISECONDS) + PAUSE.toMillis();
+                askAgainAt = System.nanoTime() + PAUSE.toNanos();
             }
             log.warn(
                     "{} {}: the platform does not say what is pending: code {}",

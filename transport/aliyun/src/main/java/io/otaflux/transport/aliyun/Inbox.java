@@ -52,7 +52,8 @@ final class Inbox {
     /**
      * @param onSubscribe run on the lane when somebody subscribes
      * @param patience how long one that was emitted may stay unacknowledged
-     * @param onStuck told on the lane what was not acknowledged in that time
+     * @param onStuck told on the lane what was not acknowledged in that time, or in twice that time where another one was
+     *     before it
      */
     Inbox(Scheduler lane, Runnable onSubscribe, Duration patience, Consumer<UpgradeTrigger> onStuck) {
         this.lane = lane;
@@ -163,32 +164,28 @@ final class Inbox {
             waiting.remove(next.module);
             emitted.removeIf(older -> !older.owed && older.module.equals(next.module));
             emitted.add(next);
-            next.emittedAt = lane.now(TimeUnit.NANOSECONDS);
-            watch(patience);
+            watch();
             sink.next(next);
         }
     }
 
-    private void watch(Duration time) {
-        if (!watching) {
-            watching = true;
-            lane.schedule(this::check, time.toNanos(), TimeUnit.NANOSECONDS);
+    /** Gives the one that was emitted first its time. No clock is asked, since clocks are set. */
+    private void watch() {
+        if (watching) {
+            return;
         }
+        emitted.stream().filter(Held::isMissing).findFirst().ifPresent(oldest -> {
+            watching = true;
+            lane.schedule(() -> check(oldest), patience.toMillis(), TimeUnit.MILLISECONDS);
+        });
     }
 
-    private void check() {
+    private void check(Held oldest) {
         watching = false;
-        emitted.stream()
-                .filter(held -> held.owed && !held.isAcknowledged())
-                .findFirst()
-                .ifPresent(oldest -> {
-                    Duration left = patience.minusNanos(lane.now(TimeUnit.NANOSECONDS) - oldest.emittedAt);
-                    if (left.isNegative() || left.isZero()) {
-                        onStuck.accept(oldest.trigger);
-                    } else {
-                        watch(left);
-                    }
-                });
+        if (emitted.contains(oldest) && oldest.isMissing()) {
+            onStuck.accept(oldest.trigger);
+        }
+        watch();
     }
 
     private record Module(DeviceId device, String name) {}
@@ -200,7 +197,6 @@ final class Inbox {
         private final Runnable tellBroker;
         private final AtomicBoolean acknowledged = new AtomicBoolean();
         private boolean owed;
-        private long emittedAt;
 
         private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
             this.trigger = trigger;
@@ -220,6 +216,11 @@ final class Inbox {
                 tellBroker.run();
                 lane.schedule(() -> emitted.remove(this));
             }
+        }
+
+        /** Tells whether the broker waits for its acknowledgement. */
+        private boolean isMissing() {
+            return owed && !isAcknowledged();
         }
 
         private boolean isAcknowledged() {

@@ -14,8 +14,8 @@ import reactor.core.publisher.MonoSink;
  *
  * <p>Each module has four places: its version, the first step of its upgrade, its progress and its failure. What comes
  * later replaces what is still waiting in the same place, so that a day without a connection costs no memory; those who
- * waited for the older report then wait for the newer one. A failure makes waiting progress pointless. Progress waits for a connection, but nobody
- * waits for progress while there is none.
+ * waited for the older report then wait for the newer one. A failure makes waiting progress pointless. Progress waits for
+ * a connection, but nobody waits for progress while there is none.
  */
 final class Outbox {
 

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -31,42 +32,29 @@ class FloodTest {
         System.err.println("figure: " + flood(1_000_000, Duration.ofMinutes(15)));
     }
 
-    private String flood(int pushes, Duration patience) throws Exception {
-        String rest = "\",\"size\":" + FloodedProgram.CONTENT.length + ",\"signMethod\":\"Sha256\",\"sign\":\""
-                + ArtifactStoreContract.sha256(FloodedProgram.CONTENT).hex() + "\",\"url\":\"" + FloodedProgram.LOCATION
-                + "?token=1\"}}";
-        int last = pushes / MODULES - 1;
+    @Test
+    @Tag("faults")
+    void aMessageThatDoesNotFitIntoMemoryCostsOneConnection() throws Exception {
+        AtomicBoolean first = new AtomicBoolean(true);
         try (FloodingBroker broker = FloodingBroker.sending(
-                pushes,
-                100,
-                n -> ("{\"id\":" + n + ",\"data\":{\"module\":\"m" + n % MODULES + "\",\"version\":\"" + n / MODULES
-                                + rest)
-                        .getBytes(UTF_8))) {
-            Path output = directory.resolve("output");
-            Process process = new ProcessBuilder(
-                            Path.of(System.getProperty("java.home"), "bin", "java")
-                                    .toString(),
-                            "-Xmx64m",
-                            "-XX:+ExitOnOutOfMemoryError",
-                            "-cp",
-                            System.getProperty("java.class.path"),
-                            FloodedProgram.class.getName(),
-                            Integer.toString(broker.port()),
-                            Integer.toString(MODULES),
-                            Integer.toString(last))
-                    .redirectErrorStream(true)
-                    .redirectOutput(output.toFile())
-                    .start();
+                1,
+                2,
+                n -> first.getAndSet(false)
+                        ? new byte[80_000_000]
+                        : push("m0", 0).getBytes(UTF_8))) {
+            run(broker, 1, 0, Duration.ofMinutes(2));
+
+            assertThat(broker.connections()).isEqualTo(2);
+            System.err.println(
+                    "figure: one message of 80 MB for a heap of 64 MiB: 1 connection lost, next push installed");
+        }
+    }
+
+    private String flood(int pushes, Duration patience) throws Exception {
+        try (FloodingBroker broker = FloodingBroker.sending(
+                pushes, 100, n -> push("m" + n % MODULES, n / MODULES).getBytes(UTF_8))) {
             long start = System.nanoTime();
-            try {
-                assertThat(process.waitFor(patience.toSeconds(), TimeUnit.SECONDS))
-                        .as(Files.readString(output))
-                        .isTrue();
-            } finally {
-                process.destroyForcibly();
-            }
-            String said = Files.readString(output);
-            assertThat(process.exitValue()).as(said).isZero();
+            String said = run(broker, MODULES, pushes / MODULES - 1, patience);
             assertThat(broker.acknowledged()).as(said).isEqualTo(pushes);
             assertThat(broker.connections()).isEqualTo(1);
             return "flood of " + pushes + " pushes in a heap of 64 MiB: all acknowledged, the last version won in all "
@@ -76,6 +64,39 @@ class FloodTest {
                             .findFirst()
                             .orElse(said) + ", "
                     + (System.nanoTime() - start) / 1_000_000_000 + " s";
+        }
+    }
+
+    private static String push(String module, int version) {
+        return "{\"data\":{\"module\":\"" + module + "\",\"version\":\"" + version + "\",\"size\":"
+                + FloodedProgram.CONTENT.length + ",\"signMethod\":\"Sha256\",\"sign\":\""
+                + ArtifactStoreContract.sha256(FloodedProgram.CONTENT).hex() + "\",\"url\":\"" + FloodedProgram.LOCATION
+                + "?token=1\"}}";
+    }
+
+    /** Runs the program until it ends by itself, and returns what it said. */
+    private String run(FloodingBroker broker, int modules, int last, Duration patience) throws Exception {
+        Path output = directory.resolve("output");
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Xmx64m",
+                        "-XX:+ExitOnOutOfMemoryError",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        FloodedProgram.class.getName(),
+                        Integer.toString(broker.port()),
+                        Integer.toString(modules),
+                        Integer.toString(last))
+                .redirectErrorStream(true)
+                .redirectOutput(output.toFile())
+                .start();
+        try {
+            boolean ended = process.waitFor(patience.toSeconds(), TimeUnit.SECONDS);
+            assertThat(ended).as(Files.readString(output)).isTrue();
+            assertThat(process.exitValue()).as(Files.readString(output)).isZero();
+            return Files.readString(output);
+        } finally {
+            process.destroyForcibly();
         }
     }
 }

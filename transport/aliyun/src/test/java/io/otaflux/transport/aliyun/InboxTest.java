@@ -169,7 +169,7 @@ class InboxTest {
 
         watched.pass(PATIENCE.minusMillis(1));
         assertThat(watched.stuck).isEmpty();
-        watched.pass(Duration.ofMillis(1));
+        watched.pass(PATIENCE);
         assertThat(watched.stuck).containsExactly("mcu");
     }
 
