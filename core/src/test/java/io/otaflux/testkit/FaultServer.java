@@ -45,9 +45,14 @@ public final class FaultServer implements AutoCloseable {
     private volatile @Nullable Answer afterwards;
 
     public FaultServer(Answer... script) {
+        this("127.0.0.1", 0, script);
+    }
+
+    /** A server on another loopback address, and on a given port if it is not 0. */
+    public FaultServer(String address, int port, Answer... script) {
         this.script.addAll(List.of(script));
         try {
-            listening = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+            listening = new ServerSocket(port, 50, InetAddress.getByName(address));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -255,7 +260,7 @@ public final class FaultServer implements AutoCloseable {
     }
 
     public URI uri(String path) {
-        return URI.create("http://127.0.0.1:" + port() + path);
+        return URI.create("http://" + listening.getInetAddress().getHostAddress() + ":" + port() + path);
     }
 
     public int port() {
