@@ -191,8 +191,9 @@ class VocabularyTest {
     void aBackoffGivesTheSourceTheTimeItAsksFor() {
         Backoff backoff = new Backoff(Duration.ofMillis(1), Duration.ofSeconds(10), 1);
 
-        assertThat(backoff.pause(1, Duration.ofSeconds(3))).isEqualTo(Duration.ofSeconds(3));
-        assertThat(backoff.pause(1, Duration.ofDays(3))).isEqualTo(Duration.ofSeconds(10));
+        assertThat(backoff.pause(1, Duration.ofSeconds(3))).isBetween(Duration.ofSeconds(3), Duration.ofSeconds(6));
+        assertThat(backoff.pause(1, Duration.ofDays(3))).isBetween(Duration.ofSeconds(10), Duration.ofSeconds(20));
+        assertThat(backoff.pause(1, Duration.ofDays(-3))).isLessThanOrEqualTo(Duration.ofMillis(1));
         assertThat(backoff.pause(1, Duration.ZERO)).isLessThanOrEqualTo(Duration.ofMillis(1));
         assertThat(backoff.pause(1, null)).isLessThanOrEqualTo(Duration.ofMillis(1));
     }

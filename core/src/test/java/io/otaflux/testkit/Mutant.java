@@ -25,7 +25,10 @@ public final class Mutant {
         if (found == null) {
             System.err.println("mutant survived: " + guard);
         }
-        assertThat(found).as("without %s", guard).isInstanceOf(AssertionError.class);
+        assertThat(found).as("without %s", guard).isNotNull();
+        if (!(found instanceof AssertionError)) {
+            throw new AssertionError("without " + guard + ": the harness broke", found);
+        }
         System.err.println("mutant caught: " + guard);
     }
 }

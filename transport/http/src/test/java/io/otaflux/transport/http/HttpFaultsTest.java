@@ -587,9 +587,15 @@ class HttpFaultsTest {
     void noRequestIsLostForWantOfAConnection() {
         int many = 1_500;
         FaultServer server = serving(Collections.nCopies(many, ok(BODY)).toArray(Answer[]::new));
+        HttpArtifactSource patient = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allocator(ledger.allocator())
+                .maxConnections(2)
+                .build();
+        opened.add(() -> patient.close().block(PATIENCE));
 
         Flux.range(0, many)
-                .flatMap(i -> source.read(whole(server.uri("/a"), 10), content -> collect(content.bytes())), many)
+                .flatMap(i -> patient.read(whole(server.uri("/a"), 10), content -> collect(content.bytes())), many)
                 .as(StepVerifier::create)
                 .expectNextCount(many)
                 .expectComplete()
