@@ -7,9 +7,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.otaflux.StorageException;
 import io.otaflux.Verified;
+import io.otaflux.testkit.Mutant;
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -44,14 +48,31 @@ class PlantedLinkTest {
     @ValueSource(strings = {"", ".part", ".checkpoint", ".digests", ".checkpoint.tmp", ".digests.tmp"})
     void whatIsPlantedInAStoreThatIsOpenIsNotFollowed(String suffix) throws IOException {
         for (String victim : List.of("file", "")) {
-            Path place = directory.resolve("store" + suffix + victim);
-            try (StoreFixture store = new StoreFixture(place)) {
-                Files.createSymbolicLink(place.resolve(NAME + suffix), victims.resolve(victim));
+            plantAndUpgrade(Disk.REAL, suffix, victim);
+        }
+    }
 
-                upgradeOrRefuse(store);
-
-                assertUntouched();
+    @Test
+    void aDiskThatFollowsLinksIsNoticed() {
+        Disk following = new Disk() {
+            @Override
+            FileChannel open(Path file) throws IOException {
+                return FileChannel.open(
+                        file, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
             }
+        };
+        Mutant.assertCaught("NOFOLLOW_LINKS", () -> plantAndUpgrade(following, ".part", "file"));
+    }
+
+    private void plantAndUpgrade(Disk disk, String suffix, String victim) throws IOException {
+        Path place = directory.resolve("store" + suffix + victim);
+        FileArtifactStore opened = FileArtifactStore.builder(place).disk(disk).build();
+        try (StoreFixture store = new StoreFixture(opened)) {
+            Files.createSymbolicLink(place.resolve(NAME + suffix), victims.resolve(victim));
+
+            upgradeOrRefuse(store);
+
+            assertUntouched();
         }
     }
 
@@ -125,6 +146,6 @@ class PlantedLinkTest {
             files.forEach(file -> found.add(file.getFileName().toString()));
         }
         assertThat(found).containsExactly("file");
-        assertThat(victims.resolve("file")).hasContent("precious");
+        assertThat(victims.resolve("file")).hasBinaryContent("precious".getBytes(StandardCharsets.UTF_8));
     }
 }
