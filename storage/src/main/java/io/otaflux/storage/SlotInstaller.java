@@ -254,10 +254,20 @@ public final class SlotInstaller implements Installer {
     }
 
     private State load() throws IOException {
-        Optional<Map<String, String>> values = SmallFile.read(directory.resolve(STATE), KIND);
-        State loaded = values.isPresent() ? State.of(values.get()) : adopted();
+        State written =
+                SmallFile.read(directory.resolve(STATE), KIND).map(this::parse).orElse(null);
+        State loaded = written == null ? adopted() : written;
         state = loaded;
         return loaded;
+    }
+
+    private @Nullable State parse(Map<String, String> values) {
+        try {
+            return State.of(values);
+        } catch (IllegalArgumentException e) {
+            log.warn("{} makes no sense: {}; going on without it", directory.resolve(STATE), e.getMessage());
+            return null;
+        }
     }
 
     /** What is there without a state: a slot that somebody filled and linked by hand. */
@@ -304,7 +314,11 @@ public final class SlotInstaller implements Installer {
         Path temporary = directory.resolve(CURRENT + SmallFile.TEMPORARY);
         disk.delete(temporary);
         disk.symbolicLink(temporary, Path.of(slot.toString()));
-        disk.rename(temporary, current);
+        try {
+            disk.rename(temporary, current);
+        } catch (IOException e) {
+            throw disk.deleted(temporary, e);
+        }
         disk.syncDirectory(directory);
     }
 
@@ -395,6 +409,7 @@ public final class SlotInstaller implements Installer {
             @Nullable Slot pending,
             int starts) {
 
+        /** @throws IllegalArgumentException when these are not what {@link #values} makes */
         static State of(Map<String, String> values) {
             Map<Slot, String> versions = new EnumMap<>(Slot.class);
             for (Slot slot : Slot.values()) {
@@ -403,11 +418,28 @@ public final class SlotInstaller implements Installer {
                     versions.put(slot, version);
                 }
             }
-            return new State(
+            State state = new State(
                     versions,
-                    Slot.named(values.getOrDefault("confirmed", "")),
-                    Slot.named(values.getOrDefault("pending", "")),
+                    whole("confirmed", values, versions),
+                    whole("pending", values, versions),
                     Integer.parseInt(values.getOrDefault("starts", "0")));
+            if (state.pending != null && state.pending == state.confirmed) {
+                throw new IllegalArgumentException("slot " + state.pending + " is both pending and confirmed");
+            }
+            return state;
+        }
+
+        /** A slot that is in use and therefore has a version. */
+        private static @Nullable Slot whole(String use, Map<String, String> values, Map<Slot, String> versions) {
+            String name = values.get(use);
+            if (name == null) {
+                return null;
+            }
+            Slot slot = Slot.named(name);
+            if (slot == null || !versions.containsKey(slot)) {
+                throw new IllegalArgumentException(use + ": " + name + " (expected: a slot with a version)");
+            }
+            return slot;
         }
 
         Map<String, String> values() {
