@@ -5,6 +5,7 @@ import io.otaflux.OtaException;
 import io.otaflux.StorageException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -110,8 +111,15 @@ class Disk {
 
     /** @throws SyncFailedException when the medium did not take the bytes */
     void sync(FileChannel channel) throws IOException {
+        force(channel);
+    }
+
+    private static void force(FileChannel channel) throws IOException {
         try {
             channel.force(true);
+        } catch (ClosedChannelException e) {
+            // Somebody interrupted this thread, which closes the channel and says nothing about the medium.
+            throw e;
         } catch (IOException e) {
             throw new SyncFailedException(e);
         }
@@ -123,9 +131,7 @@ class Disk {
             return;
         }
         try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
-            channel.force(true);
-        } catch (IOException e) {
-            throw new SyncFailedException(e);
+            force(channel);
         }
     }
 
@@ -169,6 +175,16 @@ class Disk {
     /** @return whether there was something to delete */
     boolean delete(Path path) throws IOException {
         return Files.deleteIfExists(path);
+    }
+
+    /** Takes away what came to nothing because of {@code why}, and answers {@code why}. */
+    final IOException deleted(Path temporary, IOException why) {
+        try {
+            delete(temporary);
+        } catch (IOException e) {
+            why.addSuppressed(e);
+        }
+        return why;
     }
 
     /** How many bytes may still be written to the medium of {@code directory}. */

@@ -632,7 +632,15 @@ public final class FileArtifactStore implements ArtifactStore {
                     return true;
                 }
             }
-            disk.delete(path(file));
+            try {
+                disk.delete(path(file));
+            } catch (IOException e) {
+                // It is still there, takes its room, and can be evicted another time.
+                synchronized (index) {
+                    committed.putIfAbsent(file.name, file);
+                }
+                throw e;
+            }
             disk.delete(directory.resolve(file.name + DIGESTS));
             disk.syncDirectory(directory);
         }
@@ -689,12 +697,7 @@ public final class FileArtifactStore implements ArtifactStore {
             disk.copy(source, temporary);
             disk.rename(temporary, target);
         } catch (IOException e) {
-            try {
-                disk.delete(temporary);
-            } catch (IOException alsoFailed) {
-                e.addSuppressed(alsoFailed);
-            }
-            throw e;
+            throw disk.deleted(temporary, e);
         }
     }
 

@@ -175,9 +175,23 @@ public final class FileInstaller implements Installer {
             disk.link(link, file);
         } catch (UnsupportedOperationException | FileSystemException e) {
             // A file system without hard links.
-            disk.copy(file, link);
+            copyTo(link);
         }
-        disk.rename(link, sibling(file.getFileName() + PREVIOUS));
+        try {
+            disk.rename(link, sibling(file.getFileName() + PREVIOUS));
+        } catch (IOException e) {
+            throw disk.deleted(link, e);
+        }
+        // Renaming does nothing where both are names of the same file already, because a crash came after this line.
+        disk.delete(link);
+    }
+
+    private void copyTo(Path copy) throws IOException {
+        try {
+            disk.copy(file, copy);
+        } catch (IOException e) {
+            throw disk.deleted(copy, e);
+        }
     }
 
     /** What earlier processes left when they were cut off; once, since from then on the temporary files are of this one. */

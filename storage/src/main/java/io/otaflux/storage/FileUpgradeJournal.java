@@ -285,7 +285,7 @@ final class FileUpgradeJournal implements UpgradeJournal {
             if (old != null) {
                 abandon(old, e);
             }
-            throw e;
+            throw disk.deleted(temporary, e);
         }
         FileChannel old = channel;
         channel = fresh;

@@ -254,14 +254,20 @@ public final class SlotInstaller implements Installer {
     }
 
     private State load() throws IOException {
-        Optional<Map<String, String>> values = SmallFile.read(directory.resolve(STATE), KIND);
-        State written = values.map(State::of).orElse(null);
-        if (values.isPresent() && written == null) {
-            log.warn("{}: the state is intact and makes no sense; going on without it", directory);
-        }
+        State written =
+                SmallFile.read(directory.resolve(STATE), KIND).map(this::parse).orElse(null);
         State loaded = written == null ? adopted() : written;
         state = loaded;
         return loaded;
+    }
+
+    private @Nullable State parse(Map<String, String> values) {
+        try {
+            return State.of(values);
+        } catch (IllegalArgumentException e) {
+            log.warn("{} makes no sense: {}; going on without it", directory.resolve(STATE), e.getMessage());
+            return null;
+        }
     }
 
     /** What is there without a state: a slot that somebody filled and linked by hand. */
@@ -308,7 +314,11 @@ public final class SlotInstaller implements Installer {
         Path temporary = directory.resolve(CURRENT + SmallFile.TEMPORARY);
         disk.delete(temporary);
         disk.symbolicLink(temporary, Path.of(slot.toString()));
-        disk.rename(temporary, current);
+        try {
+            disk.rename(temporary, current);
+        } catch (IOException e) {
+            throw disk.deleted(temporary, e);
+        }
         disk.syncDirectory(directory);
     }
 
@@ -399,8 +409,8 @@ public final class SlotInstaller implements Installer {
             @Nullable Slot pending,
             int starts) {
 
-        /** The state that was written as {@code values}; null where these are none. */
-        static @Nullable State of(Map<String, String> values) {
+        /** @throws IllegalArgumentException when these are not what {@link #values} makes */
+        static State of(Map<String, String> values) {
             Map<Slot, String> versions = new EnumMap<>(Slot.class);
             for (Slot slot : Slot.values()) {
                 String version = values.get(slot.toString());
@@ -408,13 +418,31 @@ public final class SlotInstaller implements Installer {
                     versions.put(slot, version);
                 }
             }
-            Slot confirmed = Slot.named(values.getOrDefault("confirmed", ""));
-            Slot pending = Slot.named(values.getOrDefault("pending", ""));
-            String starts = values.getOrDefault("starts", "0");
-            boolean sensible = (confirmed == null || versions.containsKey(confirmed))
-                    && (pending == null || (pending != confirmed && versions.containsKey(pending)))
-                    && starts.matches("[0-9]{1,9}");
-            return sensible ? new State(versions, confirmed, pending, Integer.parseInt(starts)) : null;
+            State state = new State(
+                    versions,
+                    whole("confirmed", values, versions),
+                    whole("pending", values, versions),
+                    Integer.parseInt(values.getOrDefault("starts", "0")));
+            if (state.starts < 0) {
+                throw new IllegalArgumentException("starts: " + state.starts + " (expected: >= 0)");
+            }
+            if (state.pending != null && state.pending == state.confirmed) {
+                throw new IllegalArgumentException("slot " + state.pending + " is both pending and confirmed");
+            }
+            return state;
+        }
+
+        /** A slot that is in use and therefore has a version. */
+        private static @Nullable Slot whole(String use, Map<String, String> values, Map<Slot, String> versions) {
+            String name = values.get(use);
+            if (name == null) {
+                return null;
+            }
+            Slot slot = Slot.named(name);
+            if (slot == null || !versions.containsKey(slot)) {
+                throw new IllegalArgumentException(use + ": " + name + " (expected: a slot with a version)");
+            }
+            return slot;
         }
 
         Map<String, String> values() {

@@ -53,12 +53,7 @@ final class SmallFile {
             }
             disk.rename(temporary, file);
         } catch (IOException e) {
-            try {
-                disk.delete(temporary);
-            } catch (IOException alsoFailed) {
-                e.addSuppressed(alsoFailed);
-            }
-            throw e;
+            throw disk.deleted(temporary, e);
         }
     }
 
@@ -74,25 +69,31 @@ final class SmallFile {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         }
-        String text = line.endsWith("\n") ? Escaped.unsealed(line.substring(0, line.length() - 1)) : null;
-        String[] words = text == null ? new String[0] : text.split(" ", -1);
-        if (words.length == 0 || !words[0].equals(kind)) {
-            log.warn("{} is damaged, or no {} file; going on without it", file, kind);
-            return Optional.empty();
-        }
         try {
-            Map<String, String> values = new TreeMap<>();
-            for (int i = 1; i < words.length; i++) {
-                int equals = words[i].indexOf('=');
-                if (equals < 0) {
-                    throw new IllegalArgumentException("a word without a value");
-                }
-                values.put(words[i].substring(0, equals), Escaped.unescape(words[i].substring(equals + 1)));
-            }
-            return Optional.of(values);
+            return Optional.of(parse(line, kind));
         } catch (IllegalArgumentException e) {
-            log.warn("{} is intact and makes no sense ({}); going on without it", file, e.getMessage());
+            log.warn("{} is damaged: {}; going on without it", file, e.getMessage());
             return Optional.empty();
         }
+    }
+
+    private static Map<String, String> parse(String line, String kind) {
+        String text = line.endsWith("\n") ? Escaped.unsealed(line.substring(0, line.length() - 1)) : null;
+        if (text == null) {
+            throw new IllegalArgumentException("its checksum is wrong");
+        }
+        String[] words = text.split(" ", -1);
+        if (!words[0].equals(kind)) {
+            throw new IllegalArgumentException("it is no " + kind + " file");
+        }
+        Map<String, String> values = new TreeMap<>();
+        for (int i = 1; i < words.length; i++) {
+            int equals = words[i].indexOf('=');
+            if (equals < 0) {
+                throw new IllegalArgumentException("it has a name without a value");
+            }
+            values.put(words[i].substring(0, equals), Escaped.unescape(words[i].substring(equals + 1)));
+        }
+        return values;
     }
 }

@@ -19,11 +19,15 @@ import io.otaflux.ArtifactStore;
 import io.otaflux.Hasher;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.StorageException;
+import io.otaflux.UpgradeJournal;
 import io.otaflux.testkit.ArtifactStoreContract;
 import io.otaflux.testkit.BufferLedger;
 import io.otaflux.testkit.Mutant;
+import io.otaflux.testkit.UpgradeJournalContract;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -400,7 +404,13 @@ class FileArtifactStoreFaultTest {
         byte[] content = bytes(1_000, 8);
         close(open());
         Path victim = Files.writeString(directory.resolve("victim"), "precious");
-        for (String planted : List.of(nameOf(content), nameOf(content) + ".part", "journal", "lock")) {
+        for (String planted : List.of(
+                nameOf(content),
+                nameOf(content) + ".part",
+                nameOf(content) + ".checkpoint",
+                nameOf(content) + ".digests",
+                "journal",
+                "lock")) {
             Path link = store().resolve(planted);
             Files.deleteIfExists(link);
             Files.createSymbolicLink(link, victim);
@@ -413,13 +423,140 @@ class FileArtifactStoreFaultTest {
             assertThat(victim).hasContent("precious");
             Files.delete(link);
         }
-        FileArtifactStore store = open();
+    }
+
+    /** Plants a link where a part is going to be, and lets it be written to. */
+    private void writeThroughALink(Path at, Disk disk) throws IOException {
+        byte[] content = bytes(1_000, 8);
+        Path victim = Files.writeString(directory.resolve("victim"), "precious");
+        FileArtifactStore store = open(FileArtifactStore.builder(at).disk(disk));
         Files.createSymbolicLink(store.directory().resolve(nameOf(content) + ".part"), victim);
-        store.open(artifact("firmware", content))
+
+        Throwable failure = store.open(artifact("firmware", content))
+                .flatMap(writer -> ArtifactStoreContract.append(writer, content).then(writer.close()))
+                .<Throwable>then(Mono.empty())
+                .onErrorResume(Mono::just)
+                .block(SOON);
+
+        assertThat(victim).hasBinaryContent("precious".getBytes(StandardCharsets.UTF_8));
+        assertThat(failure).isInstanceOf(StorageException.class);
+    }
+
+    @Test
+    void aLinkThatIsPlantedLaterIsNotFollowed() throws IOException {
+        writeThroughALink(directory.resolve("real"), Disk.REAL);
+        Mutant.assertCaught(
+                "refusing symbolic links",
+                () -> writeThroughALink(directory.resolve("mutant"), new Disk() {
+                    @Override
+                    FileChannel open(Path file) throws IOException {
+                        return FileChannel.open(
+                                file, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+                    }
+                }));
+    }
+
+    @Test
+    void aLinkInPlaceOfATemporaryFileGivesWay() throws IOException {
+        byte[] content = bytes(1_000, 36);
+        FileArtifactStore store = open();
+        Path victim = Files.writeString(directory.resolve("victim"), "precious");
+        for (String planted : List.of(nameOf(content) + ".checkpoint.tmp", "journal.tmp")) {
+            Files.createSymbolicLink(store.directory().resolve(planted), victim);
+        }
+
+        ArtifactStoreContract.store(store, artifact("firmware", content), content);
+        UpgradeJournalContract.put(
+                store.journal(), UpgradeJournalContract.entry("app", "1", UpgradeJournal.State.ADMITTED, null));
+
+        assertThat(victim).hasContent("precious");
+    }
+
+    /** A medium that loses once what it was to keep; the kernel shows it as if it were there no more. */
+    private static class LosingDisk extends Disk {
+
+        private boolean lost;
+
+        @Override
+        void sync(FileChannel channel) throws IOException {
+            if (!lost && channel.size() > 1_000) {
+                lost = true;
+                channel.write(ByteBuffer.allocate(1_000), channel.size() - 1_000);
+                throw new SyncFailedException(new IOException("Input/output error"));
+            }
+            super.sync(channel);
+        }
+    }
+
+    private void fetchTwice(Path at, Disk disk) {
+        byte[] content = bytes(100_000, 37);
+        FileArtifactStore store = open(FileArtifactStore.builder(at).disk(disk));
+        Hasher hasher = hasher();
+        for (int attempt = 0; attempt < 2; attempt++) {
+            Mono.usingWhen(
+                            store.open(artifact("firmware", content)),
+                            writer -> Mono.fromRunnable(hasher::reset)
+                                    .then(writer.replay(hasher))
+                                    .then(Mono.defer(() -> writer.begin(writer.offset(), content.length, null)))
+                                    .thenMany(Flux.defer(() -> writer.append(
+                                            chunks(content, (int) writer.offset(), content.length, 10_000), hasher)))
+                                    .then(Mono.defer(() -> writer.commit(hasher.finish()))),
+                            ArtifactStore.Writer::close)
+                    .onErrorComplete()
+                    .block(SOON);
+        }
+        assertThat(read(find(store, sha256(content)))).isEqualTo(content);
+    }
+
+    @Test
+    void aFailedSynchronisationIsNotTriedAgain() {
+        fetchTwice(directory.resolve("real"), new LosingDisk());
+        Mutant.assertCaught(
+                "giving up after a failed synchronisation",
+                () -> fetchTwice(directory.resolve("mutant"), new LosingDisk() {
+                    @Override
+                    void sync(FileChannel channel) throws IOException {
+                        try {
+                            super.sync(channel);
+                        } catch (SyncFailedException e) {
+                            super.sync(channel);
+                        }
+                    }
+                }));
+    }
+
+    @Test
+    void anInterruptCostsNoByteThatWasDurable() {
+        byte[] content = bytes(100_000, 38);
+        Artifact artifact = artifact("firmware", content);
+        FileArtifactStore store = open(
+                FileArtifactStore.builder(store()).checkpointBytes(10_000).checkpointInterval(Duration.ofHours(1)));
+
+        Flux.usingWhen(
+                        store.open(artifact),
+                        writer -> writer.begin(0, content.length, null)
+                                .thenMany(writer.append(chunks(content, 0, content.length, 10_000), hasher()))
+                                .doOnNext(offset -> {
+                                    if (offset == 30_000) {
+                                        // By somebody who does not know whose thread this is.
+                                        Thread.currentThread().interrupt();
+                                    }
+                                }),
+                        ArtifactStore.Writer::close)
                 .as(StepVerifier::create)
+                .thenConsumeWhile(offset -> true)
                 .expectError(StorageException.class)
                 .verify(SOON);
-        assertThat(victim).hasContent("precious");
+
+        Hasher hasher = hasher();
+        writing(store, artifact, writer -> {
+            assertThat(writer.offset()).isGreaterThanOrEqualTo(30_000);
+            return writer.replay(hasher);
+        });
+        int offset = (int) hasher.bytes();
+        assertThat(hasher.finish()).containsExactly(sha256(Arrays.copyOf(content, offset)));
+        ArtifactStoreContract.store(store, artifact, content);
+        assertThat(read(find(store, sha256(content)))).isEqualTo(content);
     }
 
     @Test

@@ -119,6 +119,19 @@ class FileInstallerTest implements InstallerContract {
     }
 
     @Test
+    void nothingIsLeftWhereACrashCameAfterThePreviousFileWasKept() throws IOException {
+        Files.writeString(app, "one");
+        Files.createLink(app.resolveSibling("app.jar.previous"), app);
+
+        install("2", "two");
+
+        try (var files = Files.list(app.getParent())) {
+            assertThat(files).containsExactlyInAnyOrder(app, app.resolveSibling("app.jar.previous"));
+        }
+        assertThat(app.resolveSibling("app.jar.previous")).hasContent("one");
+    }
+
+    @Test
     void anInstallationThatIsStillEndingAndTheNextOneDoNotDisturbEachOther() {
         Verified first = verification().upgrade("app", "1", bytes("one"));
         Sinks.Empty<Void> go = Sinks.empty();
