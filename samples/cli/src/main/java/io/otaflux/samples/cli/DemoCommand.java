@@ -131,7 +131,10 @@ final class DemoCommand implements Callable<Integer> {
                                 .plainTcp()
                                 .credentials(login.productKey(), login.deviceName(), login.deviceSecret())
                                 .build(),
-                        () -> HttpArtifactSource.builder().allowHttp(true).build(),
+                        () -> HttpArtifactSource.builder()
+                                .allowHttp(true)
+                                .allowNetworks("127.0.0.0/8")
+                                .build(),
                         home.resolve("device/store"),
                         Map.of(module, BEFORE),
                         Map.of(module, place)),

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -111,6 +112,14 @@ final class DeviceCommand implements Callable<Integer> {
                                 + " with two slots. Repeatable.")
         Map<String, Path> places = new LinkedHashMap<>();
 
+        @Option(
+                names = "--allow-network",
+                paramLabel = "CIDR",
+                description =
+                        "A network that files may come from besides the public Internet, for example 192.168.0.0/16, or"
+                                + " 127.0.0.0/8 for this machine. Repeatable.")
+        List<String> networks = List.of();
+
         @Option(names = "--once", description = "Exit after the first upgrade that has ended.")
         boolean once;
 
@@ -172,6 +181,11 @@ final class DeviceCommand implements Callable<Integer> {
 
     private HttpArtifactSource.Builder source(Running options) {
         HttpArtifactSource.Builder builder = HttpArtifactSource.builder().allowHttp(!options.tls);
+        try {
+            builder.allowNetworks(options.networks.toArray(String[]::new));
+        } catch (IllegalArgumentException e) {
+            throw usage("--allow-network: " + Line.of(e));
+        }
         try {
             return options.authorities == null ? builder : builder.trustedCertificates(options.authorities);
         } catch (IllegalArgumentException e) {

@@ -46,7 +46,10 @@ import picocli.CommandLine.Spec;
             "",
             "The file proves to be the right one by --sha256 or, weaker, --md5, and by --size. Without any of these, https is"
                     + " what vouches for it. Plain http vouches for nothing: it needs --allow-http and a digest. A redirect"
-                    + " never leads from https to http."
+                    + " never leads from https to http.",
+            "",
+            "The server in the URL is asked wherever it is, since it was typed here. A redirect to another one is followed on"
+                    + " the public Internet, and into networks of --allow-network."
         },
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {
@@ -102,6 +105,14 @@ final class DownloadCommand implements Callable<Integer> {
 
     @Option(names = "--allow-http", description = "Take plain http, if there is a digest.")
     private boolean allowHttp;
+
+    @Option(
+            names = "--allow-network",
+            paramLabel = "CIDR",
+            description =
+                    "A network that a redirect may lead to besides the public Internet, for example 192.168.0.0/16."
+                            + " Repeatable.")
+    private List<String> networks = List.of();
 
     @Option(
             names = "--retries",
@@ -164,7 +175,7 @@ final class DownloadCommand implements Callable<Integer> {
         AtomicLong durable = new AtomicLong();
         AtomicReference<UpgradeEvent.@Nullable Ended> end = new AtomicReference<>();
         try (Foreground foreground = new Foreground()) {
-            HttpArtifactSource source = source();
+            HttpArtifactSource source = source(artifact.location());
             foreground.atEnd(() -> source.close().block());
             ArtifactStore store = open(directory);
             foreground.atEnd(() -> store.close().block());
@@ -227,6 +238,9 @@ final class DownloadCommand implements Callable<Integer> {
         if (!scheme.equals("https") && !scheme.equals("http")) {
             throw usage("URL: its scheme is " + scheme + " (expected: https or http)");
         }
+        if (location.getHost() == null) {
+            throw usage("URL: no host (expected: https://HOST/…)");
+        }
         if (scheme.equals("http") && !allowHttp) {
             throw usage("URL: plain http (expected: https, or --allow-http and a digest)");
         }
@@ -261,8 +275,14 @@ final class DownloadCommand implements Callable<Integer> {
         }
     }
 
-    private HttpArtifactSource source() {
-        HttpArtifactSource.Builder builder = HttpArtifactSource.builder().allowHttp(allowHttp);
+    private HttpArtifactSource source(URI typed) {
+        HttpArtifactSource.Builder builder =
+                HttpArtifactSource.builder().allowHttp(allowHttp).allowOrigin(typed);
+        try {
+            builder.allowNetworks(networks.toArray(String[]::new));
+        } catch (IllegalArgumentException e) {
+            throw usage("--allow-network: " + Line.of(e));
+        }
         try {
             if (authorities != null) {
                 builder.trustedCertificates(authorities);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.sun.net.httpserver.HttpExchange;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
@@ -253,6 +254,39 @@ class DownloadCommandTest {
             assertThat(outcome.exitCode()).isEqualTo(4);
             assertThat(last.path("event").asText()).isEqualTo("failed");
             assertThat(last.path("reason").asText()).isEqualTo("DIGEST_MISMATCH");
+        }
+    }
+
+    @Test
+    void theServerThatWasTypedMayRedirectToItself() {
+        try (FileHost host = FileHost.answering(exchange -> redirectOrServe(exchange, "/file.bin"))) {
+            assertThat(download(host, directory.resolve("file"), SHA256).exitCode())
+                    .isZero();
+            assertThat(host.asked()).containsExactly("/file.bin?Signature=" + SECRET, "/file.bin");
+        }
+    }
+
+    @Test
+    void aRedirectToAnotherServerOfThisMachineIs3UnlessItsNetworkIsAllowed() {
+        try (FileHost inner = FileHost.serving(CONTENT);
+                FileHost host =
+                        FileHost.answering(exchange -> redirectOrServe(exchange, inner.url("admin?k=" + SECRET)))) {
+            assertFailed(download(host, directory.resolve("file"), SHA256), 3, "/admin: 127.0.0.1 is in 127.0.0.0/8");
+            assertThat(inner.asked()).isEmpty();
+
+            assertThat(download(host, directory.resolve("file"), SHA256, "--allow-network", "127.0.0.0/8")
+                            .exitCode())
+                    .isZero();
+        }
+    }
+
+    private static void redirectOrServe(HttpExchange exchange, String location) throws IOException {
+        if (exchange.getRequestURI().getQuery() != null) {
+            exchange.getResponseHeaders().add("Location", location);
+            exchange.sendResponseHeaders(302, -1);
+        } else {
+            exchange.sendResponseHeaders(200, CONTENT.length);
+            exchange.getResponseBody().write(CONTENT);
         }
     }
 

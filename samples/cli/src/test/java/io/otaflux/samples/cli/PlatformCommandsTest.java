@@ -235,7 +235,9 @@ class PlatformCommandsTest {
                 "--module",
                 module,
                 "--install",
-                install));
+                install,
+                "--allow-network",
+                "127.0.0.0/8"));
         arguments.addAll(List.of(more));
         return Cli.start(arguments.toArray());
     }

@@ -2,7 +2,11 @@ package io.otaflux.samples.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -58,6 +62,8 @@ class UsageTest {
                 "download https://127.0.0.1/f -o f --size -1",
                 "download https://127.0.0.1/f -o f --retries -1",
                 "download https://127.0.0.1/f -o f --ca /none",
+                "download https://127.0.0.1/f -o f --allow-network 10.0.0.0/33",
+                "download https:///f -o f",
                 "download ftp://127.0.0.1/f -o f",
                 "download f -o f",
                 "package",
@@ -76,6 +82,23 @@ class UsageTest {
         assertThat(outcome.out()).isEmpty();
         assertThat(outcome.err()).hasSize(1);
         assertThat(outcome.err().get(0)).startsWith("otaflux").contains("--help)");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "download https://127.0.0.1/f -o f",
+                "device --host h --port 1 --product-key k --device-name d --device-secret-file SECRET --store s --module a=1"
+            })
+    void aNetworkThatIsNoneIsTold(String command, @TempDir Path directory) throws IOException {
+        Path secret = Files.writeString(directory.resolve("secret"), "0123456789abcdef");
+
+        Cli.Outcome outcome = Cli.run((Object[])
+                (command.replace("SECRET", secret.toString()) + " --allow-network 10.0.0.0/8 --allow-network lan")
+                        .split(" "));
+
+        assertThat(outcome.exitCode()).as("%s", outcome).isEqualTo(2);
+        assertThat(outcome.err()).singleElement().asString().contains("--allow-network: network: \"lan\"");
     }
 
     @Test

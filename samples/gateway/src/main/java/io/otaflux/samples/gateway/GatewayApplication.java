@@ -192,7 +192,9 @@ public final class GatewayApplication {
     }
 
     private static HttpArtifactSource source(Settings settings) {
-        HttpArtifactSource.Builder builder = HttpArtifactSource.builder().allowHttp(settings.plain());
+        HttpArtifactSource.Builder builder = HttpArtifactSource.builder()
+                .allowHttp(settings.plain())
+                .allowNetworks(settings.networks().toArray(String[]::new));
         if (settings.authorities() != null) {
             builder.trustedCertificates(settings.authorities());
         }

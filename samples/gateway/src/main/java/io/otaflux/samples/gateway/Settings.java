@@ -4,7 +4,9 @@ import java.nio.file.Path;
 import java.time.DateTimeException;
 import java.time.LocalTime;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param port its MQTT port
  * @param plain talks without TLS, to the platform and to file servers; for a laboratory only
  * @param authorities a PEM file of the certificate authorities to trust; null for those of the system
+ * @param networks those that files may come from besides the public Internet, for a file server on the local network
  * @param productKey the gateway's product
  * @param deviceName its name
  * @param secretFile the file with its secret: the environment and the arguments of a process can be read by others
@@ -27,6 +30,7 @@ record Settings(
         int port,
         boolean plain,
         @Nullable Path authorities,
+        List<String> networks,
         String productKey,
         String deviceName,
         Path secretFile,
@@ -43,6 +47,7 @@ record Settings(
               OTA_HOME                    directory for firmware slots and downloads
               OTA_CA                      PEM file of authorities to trust instead of the system's
               OTA_PLAIN=true              no TLS
+              OTA_NETWORKS                where files may come from besides the Internet, for example 192.168.0.0/16
               OTA_WINDOW                  when to install, for example 02:00-04:30 (default: at any time)""";
 
     /** @throws IllegalArgumentException when something is missing or makes no sense */
@@ -63,6 +68,7 @@ record Settings(
                     Integer.parseInt(environment.getOrDefault("OTA_PORT", "8883")),
                     Boolean.parseBoolean(environment.get("OTA_PLAIN")),
                     authorities == null ? null : Path.of(authorities),
+                    networks(environment.getOrDefault("OTA_NETWORKS", "")),
                     required(environment, "OTA_PRODUCT"),
                     required(environment, "OTA_DEVICE"),
                     Path.of(required(environment, "OTA_SECRET_FILE")),
@@ -73,6 +79,12 @@ record Settings(
         } catch (DateTimeException e) {
             throw new IllegalArgumentException("OTA_WINDOW: " + e.getMessage(), e);
         }
+    }
+
+    private static List<String> networks(String listed) {
+        return Stream.of(listed.split("[, ]+"))
+                .filter(network -> !network.isEmpty())
+                .toList();
     }
 
     private static String required(Map<String, String> environment, String name) {

@@ -6,6 +6,7 @@ import io.otaflux.storage.FileInstaller;
 import io.otaflux.transport.aliyun.AliyunDevice;
 import io.otaflux.transport.http.HttpArtifactSource;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -13,8 +14,10 @@ import org.slf4j.LoggerFactory;
  * All it takes: a device that keeps {@code app.jar} in its directory up to date.
  *
  * <pre>
- * DEVICE_SECRET=… java … TwelveLines HOST PORT PRODUCT_KEY DEVICE_NAME VERSION DIRECTORY
+ * DEVICE_SECRET=… java … TwelveLines HOST PORT PRODUCT_KEY DEVICE_NAME VERSION DIRECTORY [NETWORK...]
  * </pre>
+ *
+ * <p>Files come from the public Internet, and from networks that are named, for example {@code 192.168.0.0/16}.
  *
  * <p>When power or network fails, what was durable is not fetched again, and the platform hears what it has missed.
  */
@@ -26,6 +29,7 @@ public final class TwelveLines {
 
     public static void main(String[] args) {
         Path directory = Path.of(args[5]);
+        String[] networks = Arrays.copyOfRange(args, 6, args.length);
 
         AliyunDevice device = AliyunDevice.builder()
                 .host(args[0])
@@ -34,7 +38,7 @@ public final class TwelveLines {
                 .build();
 
         OtaClient ota = OtaClient.builder(device.upgrades())
-                .source(HttpArtifactSource.create())
+                .source(HttpArtifactSource.builder().allowNetworks(networks).build())
                 .store(FileArtifactStore.in(directory.resolve("ota")))
                 .installer("app", FileInstaller.to(directory.resolve("app.jar")))
                 .build();

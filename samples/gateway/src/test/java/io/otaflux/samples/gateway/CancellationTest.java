@@ -94,6 +94,7 @@ class CancellationTest {
         BufferLedger ledger = new BufferLedger();
         HttpArtifactSource source = HttpArtifactSource.builder()
                 .allowHttp(true)
+                .allowNetworks("127.0.0.0/8")
                 .allocator(ledger.allocator())
                 .receiveBufferSize(32 * 1024)
                 .maxConnections(8)

@@ -21,7 +21,10 @@ final class DeviceProgram {
         Path home = Path.of(args[1]);
         AliyunDevice device = Gateway.device(Integer.parseInt(args[0])).build();
         OtaClient ota = OtaClient.builder(device.upgrades())
-                .source(HttpArtifactSource.builder().allowHttp(true).build())
+                .source(HttpArtifactSource.builder()
+                        .allowHttp(true)
+                        .allowNetworks("127.0.0.0/8")
+                        .build())
                 .store(FileArtifactStore.builder(home.resolve("store"))
                         .checkpointBytes(Long.parseLong(args[2]))
                         .build())

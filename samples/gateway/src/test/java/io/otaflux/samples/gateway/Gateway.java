@@ -42,6 +42,7 @@ final class Gateway implements AutoCloseable {
         this.device = device(port).build();
         this.source = HttpArtifactSource.builder()
                 .allowHttp(true)
+                .allowNetworks("127.0.0.0/8")
                 .receiveBufferSize(64 * 1024)
                 .allocator(ledger.allocator())
                 .build();

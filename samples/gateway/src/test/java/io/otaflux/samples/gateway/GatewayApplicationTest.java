@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalTime;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
@@ -120,6 +121,7 @@ class GatewayApplicationTest {
                 site.broker().port(),
                 true,
                 null,
+                List.of("127.0.0.0/8"),
                 Cloud.DEVICE.product(),
                 Cloud.DEVICE.name(),
                 secret,

@@ -73,6 +73,7 @@ class MaintenanceWindowTest {
                 "OTA_DEVICE", "dn",
                 "OTA_SECRET_FILE", "/secret",
                 "OTA_HOME", "/home",
+                "OTA_NETWORKS", "192.168.0.0/16, fd00::/8",
                 "OTA_WINDOW", "02:00-04:30");
 
         Settings settings = Settings.from(environment, "app=/opt/app.jar");
@@ -80,5 +81,6 @@ class MaintenanceWindowTest {
         assertThat(settings.from()).isEqualTo(LocalTime.of(2, 0));
         assertThat(settings.to()).isEqualTo(LocalTime.of(4, 30));
         assertThat(settings.modules()).containsOnlyKeys("app");
+        assertThat(settings.networks()).containsExactly("192.168.0.0/16", "fd00::/8");
     }
 }

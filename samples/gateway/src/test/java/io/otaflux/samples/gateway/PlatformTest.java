@@ -72,7 +72,10 @@ class PlatformTest {
                 .plainTcp()
                 .credentials(login.productKey(), login.deviceName(), login.deviceSecret())
                 .build();
-        source = HttpArtifactSource.builder().allowHttp(true).build();
+        source = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allowNetworks("127.0.0.0/8")
+                .build();
         store = FileArtifactStore.in(directory.resolve("store"));
         ota = OtaClient.builder(device.upgrades())
                 .source(source)

@@ -45,7 +45,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Every Java block of the README compiles as it is printed, and runs. To run, it is pointed at a platform on this machine:
- * another address, plain TCP, and artifacts over plain http.
+ * another address, plain TCP, and artifacts over plain http from this machine.
  */
 public class ReadmeTest {
 
@@ -136,7 +136,10 @@ public class ReadmeTest {
                 .build();
         FileArtifactStore store = FileArtifactStore.in(directory.resolve("state"));
         OtaClient ota = OtaClient.builder(device.upgrades())
-                .source(HttpArtifactSource.builder().allowHttp(true).build())
+                .source(HttpArtifactSource.builder()
+                        .allowHttp(true)
+                        .allowNetworks("127.0.0.0/8")
+                        .build())
                 .store(store)
                 .installer("app", FileInstaller.to(app))
                 .build();
@@ -211,7 +214,8 @@ public class ReadmeTest {
     }
 
     private String pointedHere(String block) {
-        String source = HttpArtifactSource.class.getSimpleName() + ".builder().allowHttp(true).build()";
+        String source = HttpArtifactSource.class.getSimpleName()
+                + ".builder().allowHttp(true).allowNetworks(\"127.0.0.0/8\").build()";
         return block.replace(
                         ".region(\"cn-shanghai\")", ".host(\"127.0.0.1\").port(" + platform.mqttPort() + ").plainTcp()")
                 .replace("HttpArtifactSource.create()", source)

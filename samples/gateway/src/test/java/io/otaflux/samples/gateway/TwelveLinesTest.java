@@ -83,7 +83,8 @@ class TwelveLinesTest {
                         Cloud.DEVICE.product(),
                         Cloud.DEVICE.name(),
                         "1.0.0",
-                        home.toString())
+                        home.toString(),
+                        "127.0.0.0/8")
                 .redirectErrorStream(true)
                 .redirectOutput(output.toFile());
         builder.environment().put("DEVICE_SECRET", Secrets.DEVICE_SECRET);

@@ -58,6 +58,7 @@ public final class LegacyProgram implements AutoCloseable {
               region=cn-shanghai keepaliveSec=60
               host=H port=N tls=false ca_file=FILE      a platform elsewhere
               allow_http=true                           its files come over plain http
+              allow_networks=192.168.0.0/16             its files come from there, not from the Internet
               firmware_dir=DIR firmware_version=1.0.0   where the slots of module default are""";
 
     private final Map<String, String> settings;
@@ -84,9 +85,13 @@ public final class LegacyProgram implements AutoCloseable {
         info.put("store_path", setting("store_path"));
         info.put("install_path", setting("install_path"));
 
-        // new Ota() is enough where files come over https and the state may be in the user's home.
+        // new Ota() is enough where files come over https from the Internet and the state may be in the user's home.
         this.source = HttpArtifactSource.builder()
                 .allowHttp(setting("allow_http", "false").equals("true"))
+                .allowNetworks(
+                        settings.containsKey("allow_networks")
+                                ? setting("allow_networks").split(",", -1)
+                                : new String[0])
                 .build();
         Ota.Builder module = Ota.builder().source(source).stateDirectory(Path.of(setting("state")));
         String firmware = settings.get("firmware_dir");

@@ -209,7 +209,8 @@ class LegacyProgramTest {
     }
 
     private void startProgram(Map<String, String> more) {
-        Map<String, String> settings = new HashMap<>(Map.of(
+        Map<String, String> settings = new HashMap<>(Map.of("allow_networks", "127.0.0.0/8"));
+        settings.putAll(Map.of(
                 "host", "127.0.0.1",
                 "port", Integer.toString(platform.mqttPort()),
                 "tls", "false",

@@ -16,6 +16,7 @@ import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +24,7 @@ import java.security.cert.CertificateException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -31,6 +33,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 import javax.net.ssl.SSLException;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Publisher;
@@ -52,6 +55,11 @@ import reactor.netty.tcp.SslProvider;
  * that have a digest. Up to five redirects are followed, never from https to http. Only 200 and 206 are data; a 206 is
  * believed when its {@code Content-Range} is exactly what was asked for. The bytes must come as they are: an answer with a
  * {@code Content-Encoding} is refused.
+ *
+ * <p>Only hosts of the public Internet are asked: a platform, or whoever has got hold of it, could otherwise use the device
+ * to reach what is on its own network. The address that a connection is really made to is judged, for each redirect anew.
+ * A file server on a local network is allowed by {@link Builder#allowNetworks}, or by {@link Builder#allowOrigin} where it
+ * is known by its name.
  *
  * <p>A transfer that is taken up again sends {@code Range}, with {@code If-Range} where the earlier answer had a strong
  * entity tag or a strong {@code Last-Modified}. Where the server cannot go on, the whole is asked for, and {@link
@@ -85,7 +93,8 @@ public final class HttpArtifactSource implements ArtifactSource {
     private volatile boolean closed;
 
     private HttpArtifactSource(Builder builder) {
-        locations = new Locations(builder.allowHttp);
+        Networks networks = new Networks(builder.networks);
+        locations = new Locations(builder.allowHttp, builder.hosts, networks, builder.origins);
         headers = Map.copyOf(builder.headers);
         stallTimeout = builder.stallTimeout;
         ownLoops = builder.loops == null;
@@ -99,7 +108,7 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .maxIdleTime(MAX_IDLE)
                 .evictInBackground(MAX_IDLE)
                 .build();
-        client = client(builder);
+        client = builder.customizer.apply(client(builder, networks));
     }
 
     /** A source with default settings. */
@@ -113,7 +122,7 @@ public final class HttpArtifactSource implements ArtifactSource {
     }
 
     @SuppressWarnings("deprecation") // maxChunkSize has no effect any more in Netty 5, which does not split chunks.
-    private HttpClient client(Builder builder) {
+    private HttpClient client(Builder builder, Networks networks) {
         Duration firstByteTimeout = builder.firstByteTimeout;
         int connectMillis = Math.toIntExact(builder.connectTimeout.toMillis());
         HttpClient configured = HttpClient.create(connections)
@@ -129,8 +138,14 @@ public final class HttpArtifactSource implements ArtifactSource {
                         .sslContext(builder.sslContext())
                         .handshakeTimeout(builder.connectTimeout)
                         .build())
-                .doOnChannelInit((observer, channel, remote) -> channel.pipeline()
-                        .addAfter(NettyPipeline.HttpCodec, "otaflux.answer", new AnswerGuard(firstByteTimeout)));
+                .doOnChannelInit((observer, channel, remote) -> {
+                    channel.pipeline()
+                            .addAfter(NettyPipeline.HttpCodec, "otaflux.answer", new AnswerGuard(firstByteTimeout));
+                    if (!(remote instanceof InetSocketAddress to
+                            && locations.isExempt(to.getHostString(), to.getPort()))) {
+                        channel.pipeline().addLast("otaflux.network", new NetworkGuard(networks));
+                    }
+                });
         Proxy proxy = builder.proxy;
         return proxy == null
                 ? configured.resolver(spec -> spec.runOn(loops, true))
@@ -175,6 +190,11 @@ public final class HttpArtifactSource implements ArtifactSource {
      */
     private record Hop(URI uri, int redirects, boolean home) {
 
+        /** What it is called that this may not be asked. */
+        Reason reason() {
+            return redirects == 0 ? Reason.LOCATION_REFUSED : Reason.REDIRECT_REFUSED;
+        }
+
         Hop next(URI to) {
             return new Hop(to, redirects + 1, home && Origin.of(uri).equals(Origin.of(to)));
         }
@@ -187,10 +207,13 @@ public final class HttpArtifactSource implements ArtifactSource {
             super(null, cause, false, false);
         }
 
-        static Throwable unwrap(Throwable failure, String where) {
+        static Throwable unwrap(Throwable failure, String where, Reason refusal) {
             Throwable cause = failure instanceof Passed ? failure.getCause() : null;
             if (cause != null) {
                 return cause;
+            }
+            if (failure instanceof NetworkGuard.Refused) {
+                return new SourceException(refusal, where + ": " + failure.getMessage(), null);
             }
             return failure instanceof Exception ? Failures.ofRequest(failure, where) : failure;
         }
@@ -211,26 +234,28 @@ public final class HttpArtifactSource implements ArtifactSource {
         Flux<T> ask(Hop hop, long offset) {
             asked.add(hop.uri());
             String where = Locations.describe(hop.uri());
-            return client.headers(target -> fill(target, hop, offset))
+            return client.headers(target -> target.setAll(headers(hop, offset)))
                     .get()
                     .uri(hop.uri())
                     .responseConnection((response, connection) -> answer(hop, offset, where, response, connection))
-                    .onErrorMap(failure -> Passed.unwrap(failure, where));
+                    .onErrorMap(failure -> Passed.unwrap(failure, where, hop.reason()));
         }
 
-        private void fill(HttpHeaders target, Hop hop, long offset) {
+        private HttpHeaders headers(Hop hop, long offset) {
+            HttpHeaders all = new DefaultHttpHeaders();
             HttpHeaders own = hop.home() ? headers.get(Origin.of(hop.uri())) : null;
             if (own != null) {
-                target.setAll(own);
+                all.set(own);
             }
-            target.set(HttpHeaderNames.USER_AGENT, "OtaFlux");
-            target.set(HttpHeaderNames.ACCEPT_ENCODING, HttpHeaderValues.IDENTITY);
+            all.set(HttpHeaderNames.USER_AGENT, "OtaFlux");
+            all.set(HttpHeaderNames.ACCEPT_ENCODING, HttpHeaderValues.IDENTITY);
             if (offset > 0) {
-                target.set(HttpHeaderNames.RANGE, "bytes=" + offset + "-");
+                all.set(HttpHeaderNames.RANGE, "bytes=" + offset + "-");
                 if (request.validator() != null) {
-                    target.set(HttpHeaderNames.IF_RANGE, request.validator());
+                    all.set(HttpHeaderNames.IF_RANGE, request.validator());
                 }
             }
+            return all;
         }
 
         /** Runs on the event loop, when the headers are here. The connection is ours from here on. */
@@ -279,6 +304,10 @@ public final class HttpArtifactSource implements ArtifactSource {
         private Duration stallTimeout = Duration.ofSeconds(30);
         private int receiveBufferSize = 1 << 20;
         private int maxConnections = 64;
+        private final Set<String> hosts = new HashSet<>();
+        private final List<String> networks = new ArrayList<>();
+        private final Set<Origin> origins = new HashSet<>();
+        private UnaryOperator<HttpClient> customizer = UnaryOperator.identity();
         private boolean allowHttp;
         private ByteBufAllocator allocator = ByteBufAllocator.DEFAULT;
         private @Nullable Proxy proxy;
@@ -338,6 +367,57 @@ public final class HttpArtifactSource implements ArtifactSource {
         /** Whether plain http may be asked, for artifacts that have a digest. Defaults to false. */
         public Builder allowHttp(boolean allowHttp) {
             this.allowHttp = allowHttp;
+            return this;
+        }
+
+        /**
+         * The hosts that may be asked, and may be redirected to, and no others: names such as {@code files.example.org}, the
+         * ends of names such as {@code *.example.org}, which is not {@code example.org} itself, or addresses. Where they are
+         * is judged all the same. May be called again for more. Defaults to all.
+         *
+         * @throws IllegalArgumentException when one is no host
+         */
+        public Builder allowHosts(String... hosts) {
+            for (String host : hosts) {
+                this.hosts.add(Locations.host(host));
+            }
+            return this;
+        }
+
+        /**
+         * Networks that may be connected to besides the public Internet, for example {@code 192.168.0.0/16} or {@code
+         * fd00::/8} where a file server is on the local network, {@code 127.0.0.0/8} where it is on this machine. Loopback,
+         * link-local, private, shared, multicast, reserved and the like are refused otherwise, in whichever form an address
+         * comes. May be called again for more. Defaults to none.
+         *
+         * <p>Through a proxy only hosts that are literally an address are judged: names are resolved by the proxy, and the
+         * proxy's own address is the word of whoever configured it.
+         *
+         * @throws IllegalArgumentException when one is no network
+         */
+        public Builder allowNetworks(String... networks) {
+            List<String> added = List.of(networks);
+            new Networks(added);
+            this.networks.addAll(added);
+            return this;
+        }
+
+        /**
+         * A server that may be asked wherever it is and whatever it is called, because somebody who may say so named it, for
+         * example by typing a URL. It may redirect to itself; a redirect to another is judged as ever, and one from another
+         * to it is followed. May be called again for more. Defaults to none.
+         *
+         * @param origin any location of that scheme, host and port
+         * @throws IllegalArgumentException when it has no scheme or no host
+         */
+        public Builder allowOrigin(URI origin) {
+            origins.add(Origin.of(origin));
+            return this;
+        }
+
+        /** Has the last word on the client, for what only this module may change. */
+        Builder client(UnaryOperator<HttpClient> customizer) {
+            this.customizer = customizer;
             return this;
         }
 

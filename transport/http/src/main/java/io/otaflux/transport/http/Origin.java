@@ -1,17 +1,28 @@
 package io.otaflux.transport.http;
 
+import io.netty.util.NetUtil;
+import java.net.InetAddress;
 import java.net.URI;
 import java.util.Locale;
-import java.util.Objects;
 
 /** Scheme, host and port: what has to be equal for two locations to be the same party (RFC 6454). */
 record Origin(String scheme, String host, int port) {
 
+    /** @throws IllegalArgumentException when {@code uri} has no scheme or no host */
     static Origin of(URI uri) {
-        String scheme = Objects.requireNonNull(uri.getScheme(), "scheme").toLowerCase(Locale.ROOT);
-        String host = Objects.requireNonNull(uri.getHost(), "host").toLowerCase(Locale.ROOT);
+        if (uri.getScheme() == null || uri.getHost() == null) {
+            throw new IllegalArgumentException("origin: no scheme or no host (expected: https://example.org)");
+        }
+        String scheme = uri.getScheme().toLowerCase(Locale.ROOT);
+        String host = canonical(uri.getHost());
         int port = uri.getPort() != -1 ? uri.getPort() : scheme.equals("https") ? 443 : 80;
         return new Origin(scheme, host, port);
+    }
+
+    /** One spelling of a host: a name in lower case, an address as Netty writes it, without brackets. */
+    static String canonical(String host) {
+        InetAddress literal = Networks.literal(host);
+        return literal == null ? host.toLowerCase(Locale.ROOT) : NetUtil.toAddressString(literal);
     }
 
     @Override

@@ -29,6 +29,11 @@ final class Asking {
 
     private Asking() {}
 
+    /** For a source that may ask the servers of these tests, which are on loopback. */
+    static HttpArtifactSource.Builder local() {
+        return HttpArtifactSource.builder().allowNetworks("127.0.0.0/8", "::1/128");
+    }
+
     static Artifact artifact(URI location, long size) {
         return new Artifact("artifact.bin", location, size, List.of(Digest.sha256("0".repeat(64))));
     }

@@ -19,10 +19,8 @@ class HttpArtifactSourceContractTest implements ArtifactSourceContract {
     public Origin origin() {
         NginxServer nginx = NginxServer.start(directory);
         BufferLedger ledger = new BufferLedger();
-        HttpArtifactSource source = HttpArtifactSource.builder()
-                .allowHttp(true)
-                .allocator(ledger.allocator())
-                .build();
+        HttpArtifactSource source =
+                Asking.local().allowHttp(true).allocator(ledger.allocator()).build();
         return new Origin() {
             @Override
             public ArtifactSource source() {

@@ -38,7 +38,7 @@ class HttpArtifactSourceTest {
 
     @Test
     void plainHttpIsNotAskedForAnArtifactWithoutADigest() {
-        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        HttpArtifactSource source = Asking.local().allowHttp(true).build();
         try (ScriptedServer server = new ScriptedServer()) {
             Artifact bare = new Artifact("a", server.uri("/a"), 1, List.of());
 
@@ -59,7 +59,7 @@ class HttpArtifactSourceTest {
 
     @Test
     void closingLeavesNoThreadsOfItsOwn() {
-        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        HttpArtifactSource source = Asking.local().allowHttp(true).build();
         try (ScriptedServer server = new ScriptedServer(ScriptedServer.ok("0123456789"))) {
             Asking.ask(source, whole(server.uri("/a"), 10));
             assertThat(threads()).isPositive();
@@ -75,10 +75,8 @@ class HttpArtifactSourceTest {
     @Test
     void closingLeavesGivenEventLoopsAlone() {
         LoopResources given = LoopResources.create("given-loops", 1, true);
-        HttpArtifactSource source = HttpArtifactSource.builder()
-                .allowHttp(true)
-                .loopResources(given)
-                .build();
+        HttpArtifactSource source =
+                Asking.local().allowHttp(true).loopResources(given).build();
         try (ScriptedServer server = new ScriptedServer(ScriptedServer.ok("0123456789"))) {
             Asking.ask(source, whole(server.uri("/a"), 10));
             source.close().block(PATIENCE);
@@ -97,7 +95,7 @@ class HttpArtifactSourceTest {
 
     @Test
     void settingsOutOfRangeAreRefused() {
-        HttpArtifactSource.Builder builder = HttpArtifactSource.builder();
+        HttpArtifactSource.Builder builder = Asking.local();
 
         assertThatThrownBy(() -> builder.connectTimeout(Duration.ZERO)).hasMessageContaining("connectTimeout: PT0S");
         assertThatThrownBy(() -> builder.firstByteTimeout(Duration.ofSeconds(-1)))

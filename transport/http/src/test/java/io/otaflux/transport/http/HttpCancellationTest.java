@@ -44,7 +44,7 @@ class HttpCancellationTest {
         };
         Answer[] script = new Answer[CANCELS + 1];
         Arrays.fill(script, answer);
-        HttpArtifactSource source = HttpArtifactSource.builder()
+        HttpArtifactSource source = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .receiveBufferSize(16_384)
@@ -141,10 +141,8 @@ class HttpCancellationTest {
             }
         };
         BufferLedger ledger = new BufferLedger();
-        HttpArtifactSource source = HttpArtifactSource.builder()
-                .allowHttp(true)
-                .allocator(ledger.allocator())
-                .build();
+        HttpArtifactSource source =
+                Asking.local().allowHttp(true).allocator(ledger.allocator()).build();
         AtomicLong received = new AtomicLong();
         BaseSubscriber<ByteBuf> three = new BaseSubscriber<>() {
             @Override

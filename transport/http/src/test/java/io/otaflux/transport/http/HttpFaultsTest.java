@@ -63,7 +63,7 @@ class HttpFaultsTest {
 
     @BeforeEach
     void open() {
-        source = HttpArtifactSource.builder()
+        source = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .connectTimeout(SHORT)

@@ -49,10 +49,7 @@ class HttpNginxTest {
     @BeforeEach
     void open() {
         new Random(20_260_301).nextBytes(content);
-        source = HttpArtifactSource.builder()
-                .allowHttp(true)
-                .allocator(ledger.allocator())
-                .build();
+        source = Asking.local().allowHttp(true).allocator(ledger.allocator()).build();
     }
 
     @AfterEach

@@ -129,8 +129,7 @@ class HttpProxyTest {
     }
 
     private HttpArtifactSource through(Proxy proxy) {
-        HttpArtifactSource source =
-                HttpArtifactSource.builder().allowHttp(true).proxy(proxy).build();
+        HttpArtifactSource source = Asking.local().allowHttp(true).proxy(proxy).build();
         sources.add(source);
         return source;
     }

@@ -177,7 +177,7 @@ class HttpRedirectTest {
 
     private HttpArtifactSource source(UnaryOperator<HttpArtifactSource.Builder> settings) {
         if (source == null) {
-            source = settings.apply(HttpArtifactSource.builder().allowHttp(true).allocator(ledger.allocator()))
+            source = settings.apply(Asking.local().allowHttp(true).allocator(ledger.allocator()))
                     .build();
         }
         return source;

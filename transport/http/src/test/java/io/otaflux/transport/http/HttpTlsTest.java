@@ -65,9 +65,8 @@ class HttpTlsTest {
     @Test
     void authoritiesAreReadFromAFileToo() {
         Issued issued = authority.issue("localhost");
-        HttpArtifactSource source = keep(HttpArtifactSource.builder()
-                .trustedCertificates(authority.pem())
-                .build());
+        HttpArtifactSource source =
+                keep(Asking.local().trustedCertificates(authority.pem()).build());
 
         assertThat(fetch(source, issued)).isNull();
     }
@@ -75,7 +74,7 @@ class HttpTlsTest {
     @Test
     void aServerOfAnUnknownAuthorityIsRefused() {
         Issued issued = authority.issue("localhost");
-        assertRefused(fetch(keep(HttpArtifactSource.create()), issued), "");
+        assertRefused(fetch(keep(Asking.local().build()), issued), "");
     }
 
     @Test
@@ -87,7 +86,7 @@ class HttpTlsTest {
                 "javax.net.ssl.trustStore", system.trustStore("changeit").toString());
         System.setProperty("javax.net.ssl.trustStorePassword", "changeit");
         try {
-            assertThat(fetch(keep(HttpArtifactSource.create()), issued))
+            assertThat(fetch(keep(Asking.local().build()), issued))
                     .as("the system trusts it")
                     .isNull();
             assertRefused(fetch(trusting(authority), issued), "");
@@ -144,7 +143,7 @@ class HttpTlsTest {
     void aClientProvesItselfWithItsCertificate() {
         Issued issued = authority.issue("localhost");
         Issued client = authority.issue("device-1");
-        HttpArtifactSource known = keep(HttpArtifactSource.builder()
+        HttpArtifactSource known = keep(Asking.local()
                 .trustedCertificates(authority.pem())
                 .clientCertificate(client.certificate(), client.key())
                 .build());
@@ -168,7 +167,7 @@ class HttpTlsTest {
     @Test
     void httpsIsNotRedirectedToHttp() {
         Issued issued = authority.issue("localhost");
-        HttpArtifactSource source = keep(HttpArtifactSource.builder()
+        HttpArtifactSource source = keep(Asking.local()
                 .trustedCertificates(authority.pem())
                 .allowHttp(true)
                 .build());
@@ -207,9 +206,8 @@ class HttpTlsTest {
     @Test
     void aHandshakeWithoutAnAnswerTimesOut() throws IOException {
         try (ServerSocket silent = new ServerSocket(0, 5, InetAddress.getByName("127.0.0.1"))) {
-            HttpArtifactSource source = keep(HttpArtifactSource.builder()
-                    .connectTimeout(Duration.ofMillis(300))
-                    .build());
+            HttpArtifactSource source =
+                    keep(Asking.local().connectTimeout(Duration.ofMillis(300)).build());
             URI location = URI.create("https://localhost:" + silent.getLocalPort() + "/a");
 
             assertThat(failure(source, whole(location, 10)).reason()).isEqualTo(Reason.TIMEOUT);
@@ -221,11 +219,11 @@ class HttpTlsTest {
         Path garbage = Files.writeString(directory.resolve("garbage.pem"), "no certificate");
         Issued client = authority.issue("device-1");
 
-        assertThatThrownBy(() -> HttpArtifactSource.builder().trustedCertificates(garbage))
+        assertThatThrownBy(() -> Asking.local().trustedCertificates(garbage))
                 .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> HttpArtifactSource.builder().trustedCertificates(directory.resolve("none.pem")))
+        assertThatThrownBy(() -> Asking.local().trustedCertificates(directory.resolve("none.pem")))
                 .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> HttpArtifactSource.builder()
+        assertThatThrownBy(() -> Asking.local()
                         .clientCertificate(client.certificate(), garbage)
                         .build())
                 .isInstanceOf(IllegalArgumentException.class);
@@ -251,7 +249,7 @@ class HttpTlsTest {
     }
 
     private HttpArtifactSource trusting(Certificates trusted) {
-        return keep(HttpArtifactSource.builder()
+        return keep(Asking.local()
                 .trustedCertificates(List.of(trusted.certificate()))
                 .build());
     }

@@ -19,8 +19,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class LocationsTest {
 
-    private final Locations httpsOnly = new Locations(false);
-    private final Locations httpToo = new Locations(true);
+    private final Locations httpsOnly = locations(false);
+    private final Locations httpToo = locations(true);
 
     @ParameterizedTest
     @ValueSource(
@@ -138,6 +138,10 @@ class LocationsTest {
                 .isEqualTo("https://example.org:444/path/a.bin");
         assertThat(Locations.describe(URI.create("https://example.org/" + "x".repeat(500))))
                 .hasSize(201);
+    }
+
+    private static Locations locations(boolean allowHttp) {
+        return new Locations(allowHttp, List.of(), new Networks(List.of("127.0.0.0/8", "::1/128")), List.of());
     }
 
     private static Artifact artifact(String location) {

@@ -34,9 +34,14 @@ final class ScriptedServer implements AutoCloseable {
     private final AtomicLong sent = new AtomicLong();
 
     ScriptedServer(Answer... script) {
+        this("127.0.0.1", 0, script);
+    }
+
+    /** A server on another loopback address, and on a given port if it is not 0. */
+    ScriptedServer(String address, int port, Answer... script) {
         this.script.addAll(List.of(script));
         try {
-            listening = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+            listening = new ServerSocket(port, 50, InetAddress.getByName(address));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -121,7 +126,7 @@ final class ScriptedServer implements AutoCloseable {
     }
 
     URI uri(String path) {
-        return URI.create("http://127.0.0.1:" + port() + path);
+        return URI.create("http://" + listening.getInetAddress().getHostAddress() + ":" + port() + path);
     }
 
     int port() {
