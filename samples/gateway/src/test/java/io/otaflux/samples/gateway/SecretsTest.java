@@ -7,6 +7,7 @@ import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.classic.spi.ThrowableProxyUtil;
+import ch.qos.logback.core.Appender;
 import ch.qos.logback.core.AppenderBase;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.otaflux.UpgradeEvent;
@@ -22,6 +23,7 @@ import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -29,16 +31,21 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.slf4j.LoggerFactory;
 
-/** The device's secret and the signatures of locations are canaries: they must not be seen anywhere. */
+/**
+ * The device's secret and the signatures of locations are canaries: they must not be seen anywhere, with every logger of the
+ * process at TRACE.
+ */
 @RequiresServers
 @ExtendWith(NoDroppedErrors.class)
 class SecretsTest {
 
-    private static final Logger LOGGER = (Logger) LoggerFactory.getLogger("io.otaflux");
+    private static final Logger ROOT = (Logger) LoggerFactory.getLogger(Logger.ROOT_LOGGER_NAME);
 
     @TempDir
     Path directory;
 
+    private final List<Appender<ILoggingEvent>> usual = new ArrayList<>();
+    private @Nullable Level level;
     private final Queue<String> logged = new ConcurrentLinkedQueue<>();
     private final AppenderBase<ILoggingEvent> memory = new AppenderBase<>() {
         @Override
@@ -52,17 +59,19 @@ class SecretsTest {
 
     @BeforeEach
     void listen() {
+        ROOT.iteratorForAppenders().forEachRemaining(usual::add);
+        usual.forEach(ROOT::detachAppender);
+        level = ROOT.getLevel();
         memory.start();
-        LOGGER.setLevel(Level.TRACE);
-        LOGGER.setAdditive(false);
-        LOGGER.addAppender(memory);
+        ROOT.setLevel(Level.TRACE);
+        ROOT.addAppender(memory);
     }
 
     @AfterEach
     void stopListening() {
-        LOGGER.detachAppender(memory);
-        LOGGER.setAdditive(true);
-        LOGGER.setLevel(null);
+        ROOT.detachAppender(memory);
+        ROOT.setLevel(level);
+        usual.forEach(ROOT::addAppender);
     }
 
     @Test

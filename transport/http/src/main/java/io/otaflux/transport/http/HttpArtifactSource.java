@@ -69,7 +69,8 @@ import reactor.netty.tcp.SslProvider;
  * REDIRECT_REFUSED}, {@code FORBIDDEN} (401, 403, 407), {@code NOT_FOUND} (404, 410), {@code BAD_RESPONSE} and {@code TLS}
  * are permanent; {@code SERVER_BUSY} (408, 425, 429, 500, 502, 503, 504; with {@code Retry-After}), {@code TIMEOUT} and
  * {@code CONNECTION_LOST} are transient; {@code ENDLESS_DATA} and {@code TRUNCATED} say that the server has another number
- * of bytes than was declared. No message contains a location's query.
+ * of bytes than was declared. No message contains a location's query, and no logger of Reactor Netty's is told it, nor the
+ * headers of {@link Builder#header}, nor where a redirect leads.
  *
  * <p>Host names are resolved without blocking, by {@code /etc/hosts} and DNS; other name services of the system, mDNS for
  * example, are not asked. Redirects, refusals and answers that are given up cost their connection; whole answers give it
@@ -140,6 +141,7 @@ public final class HttpArtifactSource implements ArtifactSource {
                         .build())
                 .doOnChannelInit((observer, channel, remote) -> {
                     channel.pipeline()
+                            .addAfter(NettyPipeline.HttpCodec, "otaflux.discretion", new Discretion())
                             .addAfter(NettyPipeline.HttpCodec, "otaflux.answer", new AnswerGuard(firstByteTimeout));
                     if (!(remote instanceof InetSocketAddress to
                             && locations.isExempt(to.getHostString(), to.getPort()))) {
@@ -234,9 +236,10 @@ public final class HttpArtifactSource implements ArtifactSource {
         Flux<T> ask(Hop hop, long offset) {
             asked.add(hop.uri());
             String where = Locations.describe(hop.uri());
-            return client.headers(target -> target.setAll(headers(hop, offset)))
+            return client.doOnRequest((outgoing, connection) ->
+                            Discretion.of(connection.channel()).intend(hop.uri(), headers(hop, offset)))
                     .get()
-                    .uri(hop.uri())
+                    .uri(Discretion.shown(hop.uri()))
                     .responseConnection((response, connection) -> answer(hop, offset, where, response, connection))
                     .onErrorMap(failure -> Passed.unwrap(failure, where, hop.reason()));
         }
@@ -260,7 +263,7 @@ public final class HttpArtifactSource implements ArtifactSource {
 
         /** Runs on the event loop, when the headers are here. The connection is ours from here on. */
         private Flux<T> answer(Hop hop, long offset, String where, HttpClientResponse response, Connection connection) {
-            HttpHeaders answered = response.responseHeaders();
+            HttpHeaders answered = Discretion.of(connection.channel()).answered();
             int status = response.status().code();
             return Flux.defer(() -> {
                         Verdict verdict = Verdict.of(request, offset, status, answered, where);
