@@ -8,10 +8,13 @@ import static io.otaflux.transport.http.ScriptedServer.ok;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.netty.handler.ssl.SslContextBuilder;
+import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactSource.Request;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
+import io.otaflux.testkit.Mutant;
 import io.otaflux.testkit.NginxServer;
 import io.otaflux.testkit.RequiresProgram;
 import io.otaflux.transport.http.Certificates.Issued;
@@ -166,20 +169,35 @@ class HttpTlsTest {
 
     @Test
     void httpsIsNotRedirectedToHttp() {
-        Issued issued = authority.issue("localhost");
-        HttpArtifactSource source = keep(Asking.local()
+        downgrade(keep(Asking.local()
                 .trustedCertificates(authority.pem())
                 .allowHttp(true)
-                .build());
+                .build()));
+        Mutant.assertCaught(
+                "no redirect from https to http",
+                () -> downgrade(new Naive(
+                        headers -> {},
+                        SslContextBuilder.forClient()
+                                .trustManager(authority.certificate())
+                                .build())));
+    }
 
+    private void downgrade(ArtifactSource source) {
+        Issued issued = authority.issue("localhost");
         try (ScriptedServer plain = new ScriptedServer(ok("0123456789"));
                 NginxServer nginx = NginxServer.startTls(
                         directory,
                         issued.certificate(),
                         issued.key(),
                         "location /a { return 302 " + plain.uri("/a") + "; }")) {
-            assertThat(failure(source, whole(nginx.uri("a"), 10)).reason()).isEqualTo(Reason.REDIRECT_REFUSED);
+            Reason reason = source.read(whole(nginx.uri("a"), 10), content -> Asking.collect(content.bytes()))
+                    .then()
+                    .cast(Reason.class)
+                    .onErrorResume(OtaException.class, refusal -> Mono.just(refusal.reason()))
+                    .block(PATIENCE);
+
             assertThat(plain.connections()).isZero();
+            assertThat(reason).isEqualTo(Reason.REDIRECT_REFUSED);
         }
     }
 

@@ -11,6 +11,7 @@ import org.reactivestreams.Publisher;
 import reactor.core.publisher.Flux;
 import reactor.netty.http.client.HttpClient;
 import reactor.netty.resources.ConnectionProvider;
+import reactor.netty.tcp.SslProvider;
 
 /** What one would write in five minutes: Reactor Netty as it is, which is told everything and follows every redirect. */
 final class Naive implements ArtifactSource {
@@ -21,7 +22,9 @@ final class Naive implements ArtifactSource {
         HttpClient plain = HttpClient.create(ConnectionProvider.newConnection())
                 .followRedirect(true)
                 .headers(headers);
-        client = tls == null ? plain : plain.secure(spec -> spec.sslContext(tls));
+        client = tls == null
+                ? plain
+                : plain.secure(SslProvider.builder().sslContext(tls).build());
     }
 
     @Override
