@@ -12,7 +12,11 @@ final class StoreFixture implements AutoCloseable {
     private final Verification verification;
 
     StoreFixture(Path directory) {
-        this.store = FileArtifactStore.in(directory);
+        this(FileArtifactStore.in(directory));
+    }
+
+    StoreFixture(ArtifactStore store) {
+        this.store = store;
         this.verification = new Verification(store);
     }
 
