@@ -78,9 +78,9 @@ public abstract sealed class OtaException extends RuntimeException
         NOT_FOUND,
         /** The source wants other credentials; often a signed URL that has expired. */
         FORBIDDEN,
-        /** The location is not one that may be asked: scheme, host, user-info, … */
+        /** The location is not one that may be asked: scheme, host, network, user-info, … */
         LOCATION_REFUSED,
-        /** A redirect was not followed: too many, to another scheme, malformed. */
+        /** A redirect was not followed: too many, to another scheme, to a host or network that may not be asked, malformed. */
         REDIRECT_REFUSED,
         /** The source answered with something that is no artifact. */
         BAD_RESPONSE,

@@ -24,15 +24,18 @@ import reactor.netty.resources.LoopResources;
 class HttpArtifactSourceTest {
 
     @Test
-    void programsThatConfigureNothingFindASourceThatAsksOverHttpsOnly() {
+    void programsThatConfigureNothingFindASourceThatAsksThePublicInternetOverHttpsOnly() {
         ArtifactSource found = ServiceLoader.load(ArtifactSource.Provider.class)
                 .findFirst()
                 .orElseThrow()
                 .create();
 
         assertThat(found).isInstanceOf(HttpArtifactSource.class);
-        assertThat(failure(found, whole(URI.create("http://127.0.0.1:1/a"), 1)).reason())
-                .isEqualTo(Reason.LOCATION_REFUSED);
+        for (String location : List.of("http://example.org/a", "https://127.0.0.1:1/a", "https://localhost:1/a")) {
+            assertThat(failure(found, whole(URI.create(location), 1)).reason())
+                    .as(location)
+                    .isEqualTo(Reason.LOCATION_REFUSED);
+        }
         ((HttpArtifactSource) found).close().block(PATIENCE);
     }
 
