@@ -17,6 +17,9 @@ final class StoreProcess implements AutoCloseable {
 
     private static final String SAYS = "StoreProcess: ";
 
+    static final String NOTHING_MORE = "nothing more";
+    static final String COMPLETE = "complete";
+
     static final int SIZE = 64 << 20;
     static final long SEED = 4711;
 
@@ -28,6 +31,9 @@ final class StoreProcess implements AutoCloseable {
         this.process = new ProcessBuilder(List.of(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                         "-Xmx256m",
+                        "-Xshare:auto",
+                        "-XX:+UseSerialGC",
+                        "-XX:TieredStopAtLevel=1",
                         "-cp",
                         classPath,
                         StoreProcess.class.getName(),
@@ -48,13 +54,26 @@ final class StoreProcess implements AutoCloseable {
         return new StoreProcess(directory, "append");
     }
 
+    /**
+     * Says the number of the thread that touches the medium, waits to be told to {@link #go}, and then does the steps of a
+     * {@link WholeLife}. It names each one that is done.
+     */
+    static StoreProcess living(Path directory) throws IOException {
+        return new StoreProcess(directory, "live");
+    }
+
+    void go() throws IOException {
+        process.getOutputStream().write('\n');
+        process.getOutputStream().flush();
+    }
+
     /** The next thing that it says; what a library prints is none of it. */
     String line() throws IOException {
         String line = output.readLine();
         while (line != null && !line.startsWith(SAYS)) {
             line = output.readLine();
         }
-        return line == null ? "nothing more" : line.substring(SAYS.length());
+        return line == null ? NOTHING_MORE : line.substring(SAYS.length());
     }
 
     private static void say(Object what) {
@@ -68,6 +87,10 @@ final class StoreProcess implements AutoCloseable {
     }
 
     public static void main(String[] arguments) throws IOException {
+        if (arguments[1].equals("live")) {
+            live(Path.of(arguments[0]));
+            return;
+        }
         ArtifactStore store;
         try {
             store = FileArtifactStore.builder(Path.of(arguments[0]))
@@ -85,6 +108,18 @@ final class StoreProcess implements AutoCloseable {
         say("ended " + end);
     }
 
+    private static void live(Path home) throws IOException {
+        try (OneThreadDisk disk = new OneThreadDisk()) {
+            WholeLife life = new WholeLife(home, disk);
+            say(OneThreadDisk.threadId());
+            if (System.in.read() < 0) {
+                return;
+            }
+            life.live(StoreProcess::say);
+            say(COMPLETE);
+        }
+    }
+
     private static void append(ArtifactStore store) {
         byte[] content = ArtifactStoreContract.bytes(SIZE, SEED);
         Flux.usingWhen(
@@ -96,6 +131,6 @@ final class StoreProcess implements AutoCloseable {
                         ArtifactStore.Writer::close)
                 .doOnNext(StoreProcess::say)
                 .blockLast(Duration.ofMinutes(1));
-        say("complete");
+        say(COMPLETE);
     }
 }
