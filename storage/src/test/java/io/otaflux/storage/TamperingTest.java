@@ -140,7 +140,9 @@ class TamperingTest {
     }
 
     private Path stored(Verified verified) {
-        return directory.resolve("store").resolve("sha256-" + verified.file().digest().hex());
+        return directory
+                .resolve("store")
+                .resolve("sha256-" + verified.file().digest().hex());
     }
 
     /** An installer as it must not be: it takes what has the name of what was verified. */

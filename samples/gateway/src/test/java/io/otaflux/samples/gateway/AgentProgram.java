@@ -28,6 +28,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.Collection;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
 import reactor.core.Disposable;
@@ -40,13 +41,22 @@ import reactor.core.publisher.Mono;
  */
 final class AgentProgram {
 
+    /** Options of a virtual machine that lives for seconds. */
+    static final List<String> FAST_JVM =
+            List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx96m");
+
     /** What it says when the virtual machine is up and its own work begins. */
     static final String UP = "up";
+
+    /** What it says before the version that runs. */
+    static final String RUNS = "runs ";
 
     /** What it says when an upgrade has succeeded, and that is in the journal. */
     static final String ENDED = "ended";
 
     static final int RESTART = 10;
+    private static final int NOBODYS_PORT = 1;
+
     static final int CHECKPOINT = 128 * 1024;
 
     /** The name of the file with a line for each time that something was really replaced. */
@@ -61,9 +71,30 @@ final class AgentProgram {
         ATOMIC_REPLACEMENT
     }
 
+    /** What is wrong with firmware whose version ends with this. */
+    enum Flaw {
+        /** It ends as soon as it starts. */
+        EXITS,
+        /** It starts, and that is all. */
+        HANGS,
+        /** It cannot reach its platform. */
+        IS_CUT_OFF;
+
+        String version(String good) {
+            return good + "-" + name();
+        }
+
+        boolean isIn(String version) {
+            return version.endsWith("-" + name());
+        }
+    }
+
     private AgentProgram() {}
 
-    /** Takes the broker's port, the directory for its files, its module, and the guard that is left out. */
+    /**
+     * Takes the broker's port, the directory for its files, its module, the guard that is left out, and how often new
+     * firmware is started without being confirmed.
+     */
     public static void main(String[] args) throws Exception {
         System.out.println(UP);
         Path home = Path.of(args[1]);
@@ -74,7 +105,7 @@ final class AgentProgram {
         String running;
         if (module.equals(UpgradeTrigger.DEFAULT_MODULE)) {
             SlotInstaller slots = SlotInstaller.builder(home.resolve("firmware"))
-                    .starts(1_000)
+                    .starts(Integer.parseInt(args[4]))
                     .build();
             installer = slots;
             installed = home.resolve("firmware/current");
@@ -86,12 +117,19 @@ final class AgentProgram {
                     : FileInstaller.to(installed);
             running = Payload.versionOf(installed);
         }
-        System.out.println("runs " + running);
+        System.out.println(RUNS + running);
+        if (Flaw.EXITS.isIn(running)) {
+            System.exit(1);
+        }
+        if (Flaw.HANGS.isIn(running)) {
+            new CountDownLatch(1).await();
+        }
+        int port = Flaw.IS_CUT_OFF.isIn(running) ? NOBODYS_PORT : Integer.parseInt(args[0]);
         ArtifactStore store = FileArtifactStore.builder(home.resolve("store"))
                 .checkpointBytes(CHECKPOINT)
                 .build();
         Installer watched = counted(installer, installed, home.resolve(LEDGER));
-        AliyunDevice device = Gateway.device(Integer.parseInt(args[0])).build();
+        AliyunDevice device = Gateway.device(port).build();
         HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
         OtaClient ota = OtaClient.builder(device.upgrades())
                 .source(source)

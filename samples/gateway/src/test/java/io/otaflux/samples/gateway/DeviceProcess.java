@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /** A {@link DeviceProgram}, or another program of the tests, that runs. */
@@ -57,8 +58,12 @@ final class DeviceProcess implements AutoCloseable {
 
     /** Waits until it has said so, and answers how many bytes are durable by then. */
     long awaitBytes(long bytes) {
+        return awaitBytes(bytes, Gateway.PATIENCE);
+    }
+
+    long awaitBytes(long bytes, Duration patience) {
         return await("received " + bytes)
-                .atMost(Gateway.PATIENCE)
+                .atMost(patience)
                 .pollInterval(Duration.ofMillis(10))
                 .until(
                         () -> output().lines()
@@ -69,17 +74,24 @@ final class DeviceProcess implements AutoCloseable {
                         received -> received >= bytes);
     }
 
-    /** Waits until it has said {@code line}. */
-    void awaitLine(String line, Duration patience) {
-        await(line)
+    /** Waits until it has said something that starts like that, and answers what. */
+    String awaitLine(String start, Duration patience) {
+        return await(start)
                 .atMost(patience)
                 .pollInterval(Duration.ofMillis(5))
-                .failFast(() -> {
-                    if (!process.isAlive() && !output().lines().anyMatch(line::equals)) {
-                        throw new AssertionError("it ended, and never said " + line + ": " + output());
-                    }
-                })
-                .until(() -> output().lines().anyMatch(line::equals));
+                .until(
+                        () -> {
+                            boolean ended = !process.isAlive();
+                            Optional<String> line = output().lines()
+                                    .filter(said -> said.startsWith(start))
+                                    .findFirst();
+                            if (ended && line.isEmpty()) {
+                                throw new AssertionError("it ended, and never said " + start + ": " + output());
+                            }
+                            return line;
+                        },
+                        Optional::isPresent)
+                .orElseThrow();
     }
 
     /** Tells, after {@code time} at the latest, whether it has ended by itself. */

@@ -44,9 +44,6 @@ final class KillLoop implements AutoCloseable {
     /** How long an upgrade is given at least that nobody disturbs. */
     private static final Duration LEAST_PATIENCE = Duration.ofSeconds(10);
 
-    private static final List<String> FAST_JVM =
-            List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx96m");
-
     private final Site site;
     private final String module;
     private final AgentProgram.Without without;
@@ -188,7 +185,8 @@ final class KillLoop implements AutoCloseable {
 
     private void start() {
         if (agent == null || agent.endsWithin(Duration.ZERO)) {
-            agent = DeviceProcess.start(site, AgentProgram.class, FAST_JVM, module, without.name());
+            agent = DeviceProcess.start(
+                    site, AgentProgram.class, AgentProgram.FAST_JVM, module, without.name(), "1000");
             agent.awaitLine(AgentProgram.UP, PATIENCE);
         }
     }
