@@ -5,6 +5,7 @@ import io.otaflux.Backoff;
 import io.otaflux.ChannelException;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
+import io.otaflux.TransferException;
 import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeTrigger;
 import io.otaflux.transport.aliyun.MqttConnection.Inbound;
@@ -134,12 +135,13 @@ final class Conversation {
     }
 
     /**
-     * The pending upgrade, or empty where nothing is pending or nobody answers. It waits for a connection as long as it
-     * takes, and asks again on the next one when it is lost: for want of an answer an upgrade fails.
+     * The pending upgrade, or empty where nothing is pending. It waits for a connection as long as it takes, and asks again
+     * on the next one when it is lost. It errors with {@link TransferException} when the platform does not answer, or wants
+     * to be asked later: for want of an answer an upgrade would fail that is only waiting for its location.
      */
     Mono<UpgradeTrigger> pending(String module) {
         return connected()
-                .then(ask(module).timeout(settings.timeout(), Mono.empty()))
+                .then(ask(module))
                 .retryWhen(Retry.indefinitely().filter(Unasked.class::isInstance))
                 .flatMap(
                         answer -> answer instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty());
@@ -295,6 +297,9 @@ final class Conversation {
         running = false;
         connection = null;
         giveUp(new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null));
+        List.copyOf(queries.values())
+                .forEach(
+                        query -> query.sink.error(unanswered(Reason.CONNECTION_LOST, query.module, "is closed", null)));
         inbox.complete();
         emit(new DeviceEvent.Closed());
         events.tryEmitComplete();
@@ -348,32 +353,42 @@ final class Conversation {
     /** A push may have gone out while the device was away, or the platform may wait to be asked: once per connection. */
     private void askForWhatWasMissed(String module) {
         ask(module)
-                .timeout(settings.timeout(), Mono.empty())
                 .publishOn(lane)
                 .subscribe(
                         this::take, failure -> log.debug("{} {}: could not ask", settings.device(), module, failure));
     }
 
     private Mono<Push> ask(String module) {
-        return Mono.create(sink -> lane.schedule(() -> {
-            MqttConnection present = connection;
-            if (present == null) {
-                sink.error(new Unasked());
-                return;
-            }
-            if (System.nanoTime() - askAgainAt < 0) {
-                sink.success();
-                return;
-            }
-            String id = nextId();
-            queries.put(id, new Query(module, sink));
-            sink.onDispose(() -> lane.schedule(() -> queries.remove(id)));
-            // One that cannot be sent ends with the connection, or when the time for an answer is over.
-            present.publish(topics.query(), Messages.query(id, module))
-                    .subscribe(
-                            never -> {},
-                            unsent -> log.debug("{} {}: could not ask", settings.device(), module, unsent));
-        }));
+        return Mono.<Push>create(sink -> lane.schedule(() -> {
+                    MqttConnection present = connection;
+                    if (present == null) {
+                        sink.error(new Unasked());
+                        return;
+                    }
+                    long wait = askAgainAt - System.nanoTime();
+                    if (wait > 0) {
+                        sink.error(
+                                unanswered(Reason.SERVER_BUSY, module, "was asked too often", Duration.ofNanos(wait)));
+                        return;
+                    }
+                    String id = nextId();
+                    queries.put(id, new Query(module, sink));
+                    sink.onDispose(() -> lane.schedule(() -> queries.remove(id)));
+                    // One that cannot be sent ends with the connection, or when the time for an answer is over.
+                    present.publish(topics.query(), Messages.query(id, module))
+                            .subscribe(
+                                    never -> {},
+                                    unsent -> log.debug("{} {}: could not ask", settings.device(), module, unsent));
+                }))
+                .timeout(
+                        settings.timeout(),
+                        Mono.<Push>error(() -> unanswered(
+                                Reason.TIMEOUT, module, "gives no answer within " + settings.timeout(), null)));
+    }
+
+    private TransferException unanswered(Reason reason, String module, String why, @Nullable Duration retryAfter) {
+        return new TransferException(
+                reason, settings.device() + " " + module + ": the platform " + why, null, retryAfter);
     }
 
     /** The connection was lost before there was an answer. */
@@ -445,17 +460,23 @@ final class Conversation {
             log.debug("{}: an answer to nobody's question", settings.device());
             return;
         }
-        String code = root.path("code").asText();
-        if (!code.equals("200")) {
-            if (code.equals("429")) {
-                askAgainAt = System.nanoTime() + PAUSE.toNanos();
-            }
+        // Absent, or as in a push, it is none of an error.
+        String code = root.path("code").asText("200");
+        if (!code.equals("200") && !code.equals("1000")) {
+            String shown = code.matches("[0-9]{1,6}") ? code : "?";
             log.warn(
                     "{} {}: the platform does not say what is pending: code {}",
                     settings.device(),
                     query.module,
-                    code.matches("[0-9]{1,6}") ? code : "?");
-            query.sink.success();
+                    shown);
+            if (code.equals("429")) {
+                askAgainAt = System.nanoTime() + PAUSE.toNanos();
+                query.sink.error(unanswered(Reason.SERVER_BUSY, query.module, "was asked too often", PAUSE));
+            } else if (code.equals("500")) {
+                query.sink.error(unanswered(Reason.SERVER_BUSY, query.module, "cannot answer now", null));
+            } else {
+                query.sink.success();
+            }
             return;
         }
         query.sink.success(PushReader.readAnswer(settings.device(), root.path("data"), query.module));

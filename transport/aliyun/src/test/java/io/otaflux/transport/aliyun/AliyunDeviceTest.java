@@ -14,6 +14,7 @@ import io.otaflux.DeviceId;
 import io.otaflux.Digest;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
+import io.otaflux.TransferException;
 import io.otaflux.UpgradeChannel;
 import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeEvent;
@@ -33,6 +34,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import reactor.core.Disposable;
 import reactor.test.StepVerifier;
 
@@ -363,7 +366,7 @@ class AliyunDeviceTest {
     }
 
     @Test
-    void refreshIsEmptyWhenNobodyAnswers() {
+    void refreshIsAnInterruptionWhenNobodyAnswers() {
         platform.answerNothing();
         AliyunDevice device = keep(TestPlatform.device(broker.port()).timeout(Duration.ofMillis(500)));
         device.connect().block(PATIENCE);
@@ -371,9 +374,61 @@ class AliyunDeviceTest {
         device.upgrades()
                 .refresh(trigger("app", "2.0.0"))
                 .as(StepVerifier::create)
-                .expectComplete()
+                .expectErrorSatisfies(e -> assertThat(e)
+                        .isInstanceOfSatisfying(
+                                TransferException.class,
+                                late -> assertThat(late.reason()).isEqualTo(Reason.TIMEOUT)))
                 .verify(PATIENCE);
         assertThat(platform.questions()).containsExactly("app");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {429, 500})
+    void refreshIsAnInterruptionWhenThePlatformCannotAnswerNow(int code) {
+        platform.answerWith(code);
+
+        device().upgrades()
+                .refresh(trigger("app", "2.0.0"))
+                .as(StepVerifier::create)
+                .expectErrorSatisfies(e -> assertThat(e)
+                        .isInstanceOfSatisfying(
+                                TransferException.class,
+                                busy -> assertThat(busy.reason()).isEqualTo(Reason.SERVER_BUSY)))
+                .verify(PATIENCE);
+    }
+
+    @Test
+    void anAnswerWithTheCodeOfAPushIsAnAnswer() {
+        UpgradeTrigger fresh = trigger("app", "2.0.0");
+        platform.pending(fresh);
+        platform.answerWith(1000);
+
+        assertThat(device().upgrades().refresh(fresh).block(PATIENCE)).isEqualTo(fresh);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {460, 9112})
+    void refreshIsEmptyWhenThePlatformKnowsNothing(int code) {
+        platform.answerWith(code);
+
+        device().upgrades()
+                .refresh(trigger("app", "2.0.0"))
+                .as(StepVerifier::create)
+                .expectComplete()
+                .verify(PATIENCE);
+    }
+
+    @Test
+    void closingEndsAQuestion() {
+        platform.answerNothing();
+        AliyunDevice device = keep(TestPlatform.device(broker.port()).timeout(PATIENCE));
+        device.connect().block(PATIENCE);
+        var answer = device.upgrades().refresh(trigger("app", "2.0.0")).toFuture();
+        await().atMost(PATIENCE).until(() -> !platform.questions().isEmpty());
+
+        device.close().block(PATIENCE);
+
+        assertThat(answer).failsWithin(PATIENCE).withThrowableThat().withCauseInstanceOf(TransferException.class);
     }
 
     @Test
@@ -416,7 +471,11 @@ class AliyunDeviceTest {
 
         report(device, "app", "1.0.0");
         await().atMost(PATIENCE).until(() -> platform.questions().size() == 1);
-        device.upgrades().refresh(trigger("app", "2.0.0")).block(PATIENCE);
+        device.upgrades()
+                .refresh(trigger("app", "2.0.0"))
+                .as(StepVerifier::create)
+                .expectError(TransferException.class)
+                .verify(PATIENCE);
         report(device, "mcu", "1");
         await().atMost(PATIENCE).until(() -> platform.versions().contains("mcu=1"));
 
