@@ -68,7 +68,7 @@ class DeviceProcessTest {
             }
             long written = lengthOfPart();
             try (DeviceProcess second = DeviceProcess.start(site, checkpoint)) {
-                assertThat(second.awaitExit(Duration.ofSeconds(30)))
+                assertThat(second.awaitExit(Duration.ofMinutes(2)))
                         .as(second::output)
                         .isZero();
             }
