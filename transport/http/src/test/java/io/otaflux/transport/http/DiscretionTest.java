@@ -1,8 +1,8 @@
 package io.otaflux.transport.http;
 
-import static io.otaflux.transport.http.Asking.PATIENCE;
 import static io.otaflux.testkit.FaultServer.answer;
 import static io.otaflux.testkit.FaultServer.ok;
+import static io.otaflux.transport.http.Asking.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import ch.qos.logback.classic.Level;
@@ -12,7 +12,6 @@ import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.classic.spi.ThrowableProxyUtil;
 import ch.qos.logback.core.Appender;
 import ch.qos.logback.core.AppenderBase;
-import io.otaflux.testkit.FaultServer;
 import io.otaflux.Artifact;
 import io.otaflux.ArtifactSource;
 import io.otaflux.Backoff;
@@ -23,9 +22,10 @@ import io.otaflux.OtaClient;
 import io.otaflux.UpgradeChannel;
 import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
+import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.FaultServer.Answer;
 import io.otaflux.testkit.MemoryStore;
 import io.otaflux.testkit.Mutant;
-import io.otaflux.testkit.FaultServer.Answer;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.URI;

@@ -587,7 +587,7 @@ class HttpFaultsTest {
     void noRequestIsLostForWantOfAConnection() {
         int many = 1_500;
         FaultServer server = serving(Collections.nCopies(many, ok(BODY)).toArray(Answer[]::new));
-        HttpArtifactSource patient = HttpArtifactSource.builder()
+        HttpArtifactSource patient = Asking.local()
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .maxConnections(2)

@@ -1,21 +1,21 @@
 package io.otaflux.transport.http;
 
+import static io.otaflux.testkit.FaultServer.answer;
+import static io.otaflux.testkit.FaultServer.ok;
 import static io.otaflux.transport.http.Asking.PATIENCE;
 import static io.otaflux.transport.http.Asking.ask;
 import static io.otaflux.transport.http.Asking.failure;
 import static io.otaflux.transport.http.Asking.whole;
-import static io.otaflux.testkit.FaultServer.answer;
-import static io.otaflux.testkit.FaultServer.ok;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.otaflux.testkit.FaultServer;
 import io.otaflux.ArtifactSource.Request;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
+import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.FaultServer.Answer;
 import io.otaflux.testkit.Mutant;
 import io.otaflux.transport.http.HttpArtifactSource.Builder;
-import io.otaflux.testkit.FaultServer.Answer;
 import java.net.URI;
 import java.util.ArrayList;
 import java.util.List;

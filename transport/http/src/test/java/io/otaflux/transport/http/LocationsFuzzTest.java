@@ -48,8 +48,8 @@ class LocationsFuzzTest {
 
     public static void fuzzerTestOneInput(byte[] input) {
         for (boolean allowHttp : new boolean[] {false, true}) {
-            Locations locations = new Locations(
-                    allowHttp, List.of(), new Networks(List.of("0.0.0.0/0", "::/0")), List.of());
+            Locations locations =
+                    new Locations(allowHttp, List.of(), new Networks(List.of("0.0.0.0/0", "::/0")), List.of());
             check(input, allowHttp, new Policy() {
                 @Override
                 public URI first(Artifact artifact) {
