@@ -181,9 +181,8 @@ final class PowerCut {
     private void check(int round) throws IOException {
         checkFile();
         checkSlots();
-        FileArtifactStore store =
-                PowerCutProgram.store(
-                        medium.root(), new PowerCutProgram.Boot("check-" + round, PowerCutProgram.Without.NOTHING));
+        FileArtifactStore store = PowerCutProgram.store(
+                medium.root(), new PowerCutProgram.Boot("check-" + round, PowerCutProgram.Without.NOTHING));
         try {
             checkJournal(store);
             checkArtifacts(store);
