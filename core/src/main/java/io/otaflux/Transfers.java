@@ -257,6 +257,10 @@ final class Transfers {
         private long size;
         private boolean relocated;
         private boolean complete;
+        /** Whether what is here was put together from several answers, or from what an earlier process left. */
+        private boolean pieced;
+
+        private boolean anew;
         private volatile boolean answered;
         private int changes;
         private int failures;
@@ -278,7 +282,7 @@ final class Transfers {
             return Flux.defer(this::attempt)
                     .repeatWhen(ends -> ends.takeWhile(end -> !complete)
                             .concatMap(end -> pause.isZero() ? Mono.just(0L) : Mono.delay(pause, timer)))
-                    .concatWith(Mono.defer(this::commit));
+                    .concatWith(Flux.defer(this::commit));
         }
 
         /** One attempt. It completes in failure too when there is to be another one. */
@@ -318,6 +322,7 @@ final class Transfers {
                 return Flux.empty();
             }
             hasher.reset();
+            pieced = writer.offset() > 0;
             return writer.offset() == 0
                     ? Flux.empty()
                     : writer.replay(hasher).thenMany(Flux.<Step>just(new Step.Moved(writer.offset(), size)));
@@ -358,10 +363,11 @@ final class Transfers {
                             null));
                 }
             }
-            if (content.offset() == 0) {
+            pieced = content.offset() > 0;
+            if (!pieced) {
                 hasher.reset();
             }
-            if (content.offset() == 0
+            if (!pieced
                     && request.offset() > 0
                     && content.validator() != null
                     && request.validator() != null
@@ -463,11 +469,25 @@ final class Transfers {
             return Flux.just(new Step.Broke(interrupted, pause));
         }
 
-        private Mono<Step> commit() {
+        private Flux<Step> commit() {
             Mono<Void> begun = size == 0 ? writer.begin(0, 0, null) : Mono.empty();
-            return begun.then(Mono.defer(() -> writer.commit(hasher.finish())))
+            List<Digest> digests = hasher.finish();
+            if (pieced && !anew && digests.stream().anyMatch(this::isWrong)) {
+                // A byte has rotted on the disk, or a server gave the same validator to two contents.
+                anew = true;
+                complete = false;
+                furthest = 0;
+                return writer.discard().thenMany(Flux.defer(this::run));
+            }
+            return begun.then(Mono.defer(() -> writer.commit(digests)))
                     .doOnNext(ArtifactStore.Stored::release)
-                    .map(stored -> new Step.Committed(stored.digest()));
+                    .<Step>map(stored -> new Step.Committed(stored.digest()))
+                    .flux();
+        }
+
+        private boolean isWrong(Digest actual) {
+            return artifact.digests().stream()
+                    .anyMatch(expected -> expected.algorithm() == actual.algorithm() && !expected.matches(actual));
         }
     }
 }

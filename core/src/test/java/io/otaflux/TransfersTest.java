@@ -175,6 +175,38 @@ class TransfersTest {
     }
 
     @Test
+    void whatWasPutTogetherWrongIsFetchedAnewOnce() {
+        source.serve(FILE, content);
+        source.fault(bytes -> bytes.doOnNext(buffer -> buffer.setByte(buffer.readerIndex(), 1))
+                .take(2)
+                .concatWith(Flux.error(new TransferException(Reason.CONNECTION_LOST, "cut", null))));
+        List<Transfers.Step> steps = new ArrayList<>();
+
+        new Transfers(source, store, Backoff.DEFAULT, Throughput.DEFAULT, new Permits(4), time)
+                .fetch(artifact(), true, Mono.empty())
+                .subscribe(steps::add);
+        time.advanceTimeBy(Duration.ofMinutes(5));
+
+        assertThat(steps).last().isInstanceOf(Transfers.Step.Arrived.class);
+        assertThat(source.requests()).extracting(ArtifactSource.Request::offset).containsExactly(0L, 2_000L, 0L);
+    }
+
+    @Test
+    void whatIsWrongAlsoInOnePieceIsNotFetchedForEver() {
+        source.serve(FILE, content);
+        source.breakAfter(2, new TransferException(Reason.CONNECTION_LOST, "cut", null));
+        Digest other = Digest.sha256("ab".repeat(32));
+        List<Transfers.Step> steps = new ArrayList<>();
+
+        new Transfers(source, store, Backoff.DEFAULT, Throughput.DEFAULT, new Permits(4), time)
+                .fetch(new Artifact("app", FILE, content.length, List.of(other)), true, Mono.empty())
+                .subscribe(steps::add, e -> {});
+        time.advanceTimeBy(Duration.ofMinutes(5));
+
+        assertThat(source.requests()).extracting(ArtifactSource.Request::offset).containsExactly(0L, 2_000L, 0L);
+    }
+
+    @Test
     void whatIsEvictedRightAfterItsCommitIsFetchedAgain() {
         source.serve(FILE, content);
         AtomicInteger finds = new AtomicInteger();

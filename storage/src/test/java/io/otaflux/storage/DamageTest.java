@@ -22,7 +22,6 @@ import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactStore;
 import io.otaflux.DeviceId;
 import io.otaflux.Digest;
-import io.otaflux.DigestMismatchException;
 import io.otaflux.Hasher;
 import io.otaflux.Installer;
 import io.otaflux.OtaClient;
@@ -53,7 +52,6 @@ import org.reactivestreams.Publisher;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
-import reactor.test.StepVerifier;
 
 /** Every byte flipped and every truncation of every small file: a clean start with what is intact, never a loop of crashes. */
 class DamageTest {
@@ -297,7 +295,7 @@ class DamageTest {
     }
 
     @Test
-    void aByteThatRottedBetweenTwoProcessesIsFoundAndTheNextDownloadIsClean() throws IOException {
+    void aByteThatRottedBetweenTwoProcessesIsFoundAndAllIsFetchedAnew() throws IOException {
         byte[] content = bytes(50_000, 3);
         Artifact artifact = artifact("firmware", content);
         Path home = directory.resolve("store");
@@ -323,11 +321,6 @@ class DamageTest {
                     .installer(verified -> Mono.just(Installer.Effect.IMMEDIATE))
                     .build();
             UpgradeTrigger trigger = new UpgradeTrigger(new DeviceId("product", "device"), "app", "2", artifact);
-            client.download(trigger)
-                    .flatMap(client::verify)
-                    .as(StepVerifier::create)
-                    .expectErrorSatisfies(error -> assertThat(error).isInstanceOf(DigestMismatchException.class))
-                    .verify(SOON);
             assertThat(client.download(trigger).flatMap(client::verify).block(SOON))
                     .isNotNull();
 
