@@ -78,7 +78,8 @@ class ResumeTest {
 
     @BeforeEach
     void open() {
-        source = HttpArtifactSource.builder().allowNetworks("127.0.0.0/8")
+        source = HttpArtifactSource.builder()
+                .allowNetworks("127.0.0.0/8")
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .stallTimeout(Duration.ofSeconds(2))
@@ -297,7 +298,8 @@ class ResumeTest {
         long seed = System.nanoTime();
         Random random = new Random(seed);
         AtomicInteger faults = new AtomicInteger();
-        HttpArtifactSource hasty = HttpArtifactSource.builder().allowNetworks("127.0.0.0/8")
+        HttpArtifactSource hasty = HttpArtifactSource.builder()
+                .allowNetworks("127.0.0.0/8")
                 .allowHttp(true)
                 .allocator(ledger.allocator())
                 .receiveBufferSize(16_384)

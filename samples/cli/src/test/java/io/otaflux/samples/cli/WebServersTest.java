@@ -201,7 +201,10 @@ class WebServersTest {
 
     /** Everything is here already, only nobody knows: what a server says to a range that begins at the end. */
     private String fromTheEnd(WebServer server) {
-        HttpArtifactSource source = HttpArtifactSource.builder().allowNetworks("127.0.0.0/8").allowHttp(true).build();
+        HttpArtifactSource source = HttpArtifactSource.builder()
+                .allowNetworks("127.0.0.0/8")
+                .allowHttp(true)
+                .build();
         try {
             URI location = URI.create("http://127.0.0.1:" + server.port() + "/file.bin");
             Artifact artifact = new Artifact(
