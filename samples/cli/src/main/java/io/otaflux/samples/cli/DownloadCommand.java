@@ -333,8 +333,11 @@ final class DownloadCommand implements Callable<Integer> {
         }
     }
 
-    /** Removes the directory that this command made for itself, if nothing in it is worth going on from. */
-    private static void tidyUp(Path directory, boolean done) {
+    /**
+     * Removes the directory that this command made for itself, if nothing in it is worth going on from. What became of
+     * the download is settled by then, so that a directory which stays is worth a warning and no more.
+     */
+    private void tidyUp(Path directory, boolean done) {
         if (!Files.isDirectory(directory)) {
             return;
         }
@@ -343,7 +346,9 @@ final class DownloadCommand implements Callable<Integer> {
                 Trees.delete(directory);
             }
         } catch (IOException e) {
-            throw new CommandFailedException(ExitCode.STORAGE, "Could not remove " + directory + ": " + Line.of(e), e);
+            PrintWriter err = spec.commandLine().getErr();
+            err.println("otaflux download: warning: could not remove " + directory + ": " + Line.of(e));
+            err.flush();
         }
     }
 

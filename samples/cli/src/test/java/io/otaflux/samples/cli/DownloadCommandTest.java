@@ -230,6 +230,71 @@ class DownloadCommandTest {
     }
 
     @Test
+    void aStateDirectoryThatCannotBeRemovedIsAWarningBesideTheFile() throws IOException {
+        Path state = Files.createDirectory(directory.resolve(".file.otaflux"));
+        try (FileHost host = FileHost.serving(CONTENT);
+                Unremovable stays = Unremovable.in(state)) {
+            Path file = directory.resolve("file");
+
+            Cli.Outcome outcome = download(host, file, SHA256);
+
+            assertThat(outcome.exitCode()).as("%s", outcome).isZero();
+            assertThat(file).hasBinaryContent(CONTENT);
+            assertThat(outcome.out()).isEmpty();
+            assertThat(outcome.err())
+                    .singleElement()
+                    .asString()
+                    .startsWith("otaflux download: warning: could not remove " + state);
+            assertThat(stays.joint()).isDirectory();
+        }
+    }
+
+    @Test
+    void aStateDirectoryThatCannotBeRemovedDoesNotHideTheFailure() throws IOException {
+        Path state = Files.createDirectory(directory.resolve(".file.otaflux"));
+        try (FileHost host = FileHost.serving(CONTENT);
+                Unremovable stays = Unremovable.in(state)) {
+            Cli.Outcome outcome = download(host, directory.resolve("file"), WRONG);
+
+            assertThat(outcome.exitCode()).as("%s", outcome).isEqualTo(4);
+            assertThat(outcome.err()).hasSize(2).last().asString().contains(SHA256);
+            assertThat(stays.joint()).isDirectory();
+        }
+    }
+
+    /**
+     * A tree too deep to be named by a path, which is how even the administrator's attempt to delete it fails. Made in two
+     * halves, of which one is moved into the other, and taken apart in the same way.
+     */
+    private record Unremovable(Path joint, Path apart) implements AutoCloseable {
+
+        private static final String NAME = "d".repeat(250);
+        private static final int HALF = 9;
+
+        static Unremovable in(Path directory) throws IOException {
+            Path upper = Files.createDirectories(deep(directory));
+            Path lower = directory.resolveSibling("lower");
+            Files.createDirectories(deep(lower));
+            Unremovable tree = new Unremovable(upper.resolve("lower"), lower);
+            Files.move(tree.apart, tree.joint);
+            return tree;
+        }
+
+        private static Path deep(Path directory) {
+            Path deep = directory;
+            for (int i = 0; i < HALF; i++) {
+                deep = deep.resolve(NAME);
+            }
+            return deep;
+        }
+
+        @Override
+        public void close() throws IOException {
+            Files.move(joint, apart);
+        }
+    }
+
+    @Test
     void eventsAreLinesOfJsonWithoutTheQuery() throws IOException {
         try (FileHost host = FileHost.serving(CONTENT)) {
             Cli.Outcome outcome = download(host, directory.resolve("file"), SHA256, "--json");
