@@ -52,7 +52,8 @@ import reactor.util.Loggers;
  *         .flatMap(ota::verify)
  *         .delayUntil(operator::approves)
  *         .flatMap(ota::install)
- *         .onErrorComplete(OtaException.class))
+ *         .onErrorComplete(OtaException.class)
+ *         .onErrorComplete(CancellationException.class))
  *     .subscribe();
  * }</pre>
  *

@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.time.ZoneId;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CancellationException;
 import java.util.jar.Attributes;
 import java.util.jar.JarFile;
 import java.util.jar.Manifest;
@@ -147,10 +148,12 @@ public final class GatewayApplication {
                 .doOnError(OtaException.class, outcomes::failed)
                 .doOnError(OtaException.class, e -> log.warn("{}: {}: {}", trigger.key(), e.reason(), e.getMessage()))
                 // The platform knows already, and the next trigger is to come through.
-                .onErrorComplete(OtaException.class);
+                .onErrorComplete(OtaException.class)
+                // Withdrawn, or the device runs the version already.
+                .onErrorComplete(CancellationException.class);
     }
 
-    /** In the order in which things depend on each other, each one even if the one before could not be closed. */
+    /** All at once, each one even if another one could not be closed. */
     private Mono<Void> close() {
         return Mono.fromRunnable(ota::dispose)
                 .then(Mono.whenDelayError(device.close(), source.close(), store.close()))

@@ -233,6 +233,7 @@ public class ReadmeTest {
                 import io.otaflux.transport.http.*;
                 import java.nio.file.Path;
                 import java.util.*;
+                import java.util.concurrent.CancellationException;
                 import org.slf4j.Logger;
 
                 public final class Readme {
