@@ -19,6 +19,9 @@ import picocli.CommandLine;
 /** The command line as a script sees it: in this process where that is enough, in one of its own where signals matter. */
 final class Cli {
 
+    /** What a terminal is sent to empty the line that the cursor is at the beginning of. */
+    static final String ERASE = "\u001b[K";
+
     private static final long PATIENCE_SECONDS = 60;
 
     private Cli() {}
@@ -41,6 +44,16 @@ final class Cli {
                 exitCode,
                 out.toString().lines().toList(),
                 err.toString().lines().toList());
+    }
+
+    /** As if the launcher had seen that the error output is a terminal. A line ends where the cursor goes back, too. */
+    static Outcome runOnTerminal(Object... arguments) {
+        System.setProperty(ProgressBar.TERMINAL, "true");
+        try {
+            return run(arguments);
+        } finally {
+            System.clearProperty(ProgressBar.TERMINAL);
+        }
     }
 
     static Child start(Object... arguments) {

@@ -2,6 +2,8 @@ package io.otaflux.samples.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -41,20 +43,36 @@ class DemoCommandTest {
                         "default 2.0.0: succeeded");
     }
 
-    @Test
-    void eachEventIsALineOfJsonAndNothingElseIs() throws IOException {
-        Cli.Outcome outcome = Cli.run("demo", "--size", "1M", "--json");
+    @ParameterizedTest
+    @ValueSource(strings = {"app", "default"})
+    void eachEventIsALineOfJsonAndNothingElseIs(String module) throws IOException {
+        Cli.Outcome outcome = Cli.run("demo", "--size", "1M", "--module", module, "--json");
 
         List<String> events = new ArrayList<>();
+        ObjectMapper json = new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
         for (String line : outcome.out()) {
-            events.add(new ObjectMapper().readTree(line).path("event").asText());
+            JsonNode event = json.readTree(line);
+            assertThat(event.isObject()).as("%s", line).isTrue();
+            events.add(event.path("event").asText());
         }
         assertThat(events)
                 .startsWith("admitted")
                 .contains("received")
                 .endsWith("downloaded", "verified", "installed", "succeeded");
+        assertThat(events).doesNotContain("");
         assertThat(outcome.err()).last().isEqualTo("demo: 1 succeeded, 0 failed");
         assertThat(outcome.exitCode()).isZero();
+    }
+
+    @Test
+    void aTerminalSeesProgressAndTheSameLastLine() {
+        Cli.Outcome outcome = Cli.runOnTerminal("demo", "--size", "3M");
+
+        assertThat(outcome.exitCode()).as("%s", outcome).isZero();
+        assertThat(outcome.err()).last().isEqualTo(Cli.ERASE);
+        assertThat(outcome.err()).anySatisfy(line -> assertThat(line).contains("] 100 %  3.0 MiB of 3.0 MiB"));
+        assertThat(outcome.out()).noneMatch(line -> line.contains("%"));
+        assertThat(outcome.out()).last().isEqualTo("demo: 1 succeeded, 0 failed");
     }
 
     private static List<Path> leftovers() throws IOException {

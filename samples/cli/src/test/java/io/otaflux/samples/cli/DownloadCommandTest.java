@@ -230,6 +230,40 @@ class DownloadCommandTest {
     }
 
     @Test
+    void aTerminalSeesProgressThatGoesAwayInTheEnd() {
+        try (FileHost host = FileHost.serving(CONTENT)) {
+            Cli.Outcome outcome = onATerminal(host, SHA256);
+
+            assertThat(outcome.exitCode()).isZero();
+            assertThat(outcome.out()).isEmpty();
+            assertThat(outcome.err()).anySatisfy(line -> assertThat(line).contains("] 100 %  293.0 KiB of 293.0 KiB"));
+            assertThat(outcome.err()).last().isEqualTo(Cli.ERASE);
+        }
+    }
+
+    @Test
+    void anErrorStandsInThePlaceOfTheProgress() {
+        try (FileHost host = FileHost.serving(CONTENT)) {
+            Cli.Outcome outcome = onATerminal(host, WRONG);
+
+            assertThat(outcome.exitCode()).isEqualTo(4);
+            assertThat(outcome.err()).anySatisfy(line -> assertThat(line).contains("] 100 %"));
+            assertThat(outcome.err()).last().asString().startsWith(Cli.ERASE + "otaflux download: ");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--no-progress", "--json"})
+    void aTerminalSeesNoProgressWhereNoneIsWanted(String option) {
+        try (FileHost host = FileHost.serving(CONTENT)) {
+            Cli.Outcome outcome = onATerminal(host, SHA256, option);
+
+            assertThat(outcome.exitCode()).isZero();
+            assertThat(outcome.err()).isEmpty();
+        }
+    }
+
+    @Test
     void aStateDirectoryThatCannotBeRemovedIsAWarningBesideTheFile() throws IOException {
         Path state = Files.createDirectory(directory.resolve(".file.otaflux"));
         try (FileHost host = FileHost.serving(CONTENT);
@@ -368,10 +402,18 @@ class DownloadCommandTest {
     }
 
     private Cli.Outcome download(FileHost host, Path file, String sha256, Object... more) {
+        return Cli.run(arguments(host, file, sha256, more));
+    }
+
+    private Cli.Outcome onATerminal(FileHost host, String sha256, Object... more) {
+        return Cli.runOnTerminal(arguments(host, directory.resolve("file"), sha256, more));
+    }
+
+    private static Object[] arguments(FileHost host, Path file, String sha256, Object... more) {
         List<Object> arguments = new ArrayList<>(List.of(
                 "download", host.url("file.bin?Signature=" + SECRET), "-o", file, "--allow-http", "--sha256", sha256));
         arguments.addAll(List.of(more));
-        return Cli.run(arguments.toArray());
+        return arguments.toArray();
     }
 
     private void assertFailed(Cli.Outcome outcome, int exitCode, String why) {

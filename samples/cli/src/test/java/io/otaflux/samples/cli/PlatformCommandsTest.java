@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.otaflux.testkit.MosquittoBroker;
+import io.otaflux.testkit.RequiresProgram;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -17,6 +20,8 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
@@ -41,7 +46,13 @@ class PlatformCommandsTest {
     @BeforeEach
     void startPlatform() {
         data = directory.resolve("data");
-        platform = Cli.start("platform", "--data", data);
+        launchPlatform();
+    }
+
+    private void launchPlatform(Object... options) {
+        List<Object> arguments = new ArrayList<>(List.of("platform", "--data", data));
+        arguments.addAll(List.of(options));
+        platform = Cli.start(arguments.toArray());
         await().atMost(Duration.ofSeconds(60)).until(() -> !platform.out().isEmpty() || !platform.isAlive());
         assertThat(platform.isAlive()).isTrue();
         ready = READY.matcher(platform.out().get(0));
@@ -179,7 +190,7 @@ class PlatformCommandsTest {
     }
 
     @Test
-    void thePlatformEndsInGoodOrderAndIsMissed() {
+    void thePlatformEndsInGoodOrderAndStartsAgainOnThePortsThatItIsTold() throws IOException {
         platform.terminate();
         Cli.Outcome ended = platform.await();
         Cli.Outcome missed = Cli.run("job", "list", "--url", ready.group(3), "--token-file", data.resolve("token"));
@@ -190,6 +201,55 @@ class PlatformCommandsTest {
         assertThat(data.resolve("url")).doesNotExist();
         assertThat(missed.exitCode()).isEqualTo(1);
         assertThat(missed.err()).hasSize(1).first().asString().contains("cannot be reached");
+
+        // Which were free a moment ago.
+        String mqttPort = ready.group(1);
+        String httpPort = ready.group(2);
+        launchPlatform("--mqtt-port", mqttPort, "--http-port", httpPort);
+
+        assertThat(ready.group(1)).isEqualTo(mqttPort);
+        assertThat(ready.group(2)).isEqualTo(httpPort);
+        assertThat(ready.group(3)).isEqualTo("http://127.0.0.1:" + httpPort);
+        assertThat(Path.of(ready.group(4))).isEqualTo(data);
+        assertThat(Cli.run(
+                                "job",
+                                "list",
+                                "--url",
+                                "http://127.0.0.1:" + httpPort,
+                                "--token-file",
+                                data.resolve("token"))
+                        .exitCode())
+                .isZero();
+        try (Socket device = new Socket(InetAddress.getLoopbackAddress(), Integer.parseInt(mqttPort))) {
+            assertThat(device.isConnected()).isTrue();
+        }
+    }
+
+    @Test
+    @RequiresProgram(value = "mosquitto", debianPackage = "mosquitto")
+    void aBrokerThatIsThereAlreadyCarriesAnUpgrade() throws IOException {
+        platform.kill();
+        platform.await();
+        try (MosquittoBroker broker = MosquittoBroker.start()) {
+            launchPlatform("--broker", "tcp://127.0.0.1:" + broker.port());
+            assertThat(ready.group(1)).isEqualTo(String.valueOf(broker.port()));
+
+            Path secret = addDevice("edge-10");
+            Path app = directory.resolve("app.bin");
+            CompletableFuture<Cli.Outcome> device = CompletableFuture.supplyAsync(
+                    () -> Cli.run(device("edge-10", secret, "app=1.0.0", "app=" + app, "--once")));
+            String id = addPackage("app", "2.0.0");
+            awaitDevice("edge-10");
+            String job = only(api("job", "create", "--package", id));
+
+            Cli.Outcome watched = api("job", "watch", job);
+            Cli.Outcome ended = device.orTimeout(60, TimeUnit.SECONDS).join();
+
+            assertThat(watched.exitCode()).as("%s", watched).isZero();
+            assertThat(ended.exitCode()).as("%s", ended).isZero();
+            assertThat(app).hasBinaryContent(CONTENT);
+            assertThat(broker.log()).contains("edge-10");
+        }
     }
 
     @Test
@@ -218,6 +278,10 @@ class PlatformCommandsTest {
     }
 
     private Cli.Child startDevice(String name, Path secret, String module, String install, String... more) {
+        return Cli.start(device(name, secret, module, install, more));
+    }
+
+    private Object[] device(String name, Path secret, String module, String install, String... more) {
         List<Object> arguments = new ArrayList<>(List.of(
                 "device",
                 "--host",
@@ -239,7 +303,7 @@ class PlatformCommandsTest {
                 "--allow-network",
                 "127.0.0.0/8"));
         arguments.addAll(List.of(more));
-        return Cli.start(arguments.toArray());
+        return arguments.toArray();
     }
 
     /** A job is for devices that have reported a version of its module; until one has, none is created. */
