@@ -2,6 +2,7 @@ package io.otaflux.storage;
 
 import io.otaflux.InstallException;
 import io.otaflux.Installer;
+import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.OtaException.Stage;
 import io.otaflux.StorageException;
@@ -24,6 +25,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -76,6 +78,9 @@ public final class SlotInstaller implements Installer {
     private final int starts;
     private final Disk disk;
     private volatile State state;
+
+    /** The version that this start gave up, as long as nobody was told. */
+    private final AtomicReference<@Nullable String> givenUp = new AtomicReference<>();
 
     private SlotInstaller(Builder builder) throws IOException {
         this.starts = builder.starts;
@@ -132,6 +137,9 @@ public final class SlotInstaller implements Installer {
             save(now);
         }
         switchTo(now.inUse());
+        if (rolledBack != null) {
+            givenUp.set(rolledBack);
+        }
         Slot inUse = now.inUse();
         return inUse == null
                 ? Optional.empty()
@@ -139,7 +147,13 @@ public final class SlotInstaller implements Installer {
                         new Boot(path(inUse), Objects.requireNonNull(now.versions.get(inUse)), now.starts, rolledBack));
     }
 
-    /** {@inheritDoc} Where the version was started already and only waits to be confirmed, there is nothing to do. */
+    /**
+     * {@inheritDoc} Where the version was started already and only waits to be confirmed, there is nothing to do.
+     *
+     * @return a {@code Mono} that errors with {@link InstallException} and {@link OtaException.Reason#ROLLED_BACK} when this
+     *     start of the device has just given the version up: an installation that was cut off after its switch, and whose
+     *     version did not come up, is begun again by somebody who knows nothing of that. It can be installed after that
+     */
     @Override
     public Mono<Effect> install(Verified verified) {
         return Mono.defer(() -> {
@@ -153,6 +167,13 @@ public final class SlotInstaller implements Installer {
                 }
             }
             String version = verified.trigger().version();
+            if (tellsGivenUp(version)) {
+                return Mono.error(new InstallException(
+                        Reason.ROLLED_BACK,
+                        directory + ": version " + version + " was started " + starts
+                                + " times and not confirmed; it was rolled back",
+                        null));
+            }
             Path filling = directory.resolve(FILLING + number.incrementAndGet());
             return Copy.work(disk, directory, () -> runsUnconfirmed(version))
                     .flatMap(running -> running ? Mono.just(Effect.IMMEDIATE) : install(verified, version, filling));
@@ -243,8 +264,16 @@ public final class SlotInstaller implements Installer {
         return true;
     }
 
+    /** Tells true once, to whoever has to learn that this start gave {@code version} up. */
+    private boolean tellsGivenUp(String version) {
+        return version.equals(givenUp.getAndUpdate(known -> version.equals(known) ? null : known));
+    }
+
     @Override
     public boolean awaitsRestart(UpgradeTrigger trigger) {
+        if (tellsGivenUp(trigger.version())) {
+            return false;
+        }
         State now = state;
         return now.pending != null && now.starts == 0 && trigger.version().equals(now.versions.get(now.pending));
     }

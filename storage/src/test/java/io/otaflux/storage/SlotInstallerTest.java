@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.otaflux.InstallException;
 import io.otaflux.Installer;
+import io.otaflux.OtaException;
 import io.otaflux.StorageException;
 import io.otaflux.Verified;
 import io.otaflux.testkit.InstallerContract;
@@ -15,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -217,6 +219,42 @@ class SlotInstallerTest implements InstallerContract {
                 .verify(SOON);
 
         assertThat(running()).isEqualTo("two");
+    }
+
+    @Test
+    void whoBeginsAgainWhatThisStartGaveUpIsToldAndMayThenInstallIt() {
+        confirmed("1.0", "one");
+        Verified two = upgrade("2.0", "two");
+        install(installer, two);
+        for (int start = 0; start < 3; start++) {
+            assertThat(boot(installer)).map(SlotInstaller.Boot::version).contains("2.0");
+        }
+        assertThat(boot(installer)).map(SlotInstaller.Boot::version).contains("1.0");
+
+        installer
+                .install(two)
+                .as(StepVerifier::create)
+                .expectErrorSatisfies(error ->
+                        assertThat(((InstallException) error).reason()).isEqualTo(OtaException.Reason.ROLLED_BACK))
+                .verify(Duration.ofSeconds(10));
+
+        install(installer, two);
+        assertThat(boot(installer)).map(SlotInstaller.Boot::version).contains("2.0");
+    }
+
+    @Test
+    void whoAskedForTheRestartKnowsOfTheRollBack() {
+        confirmed("1.0", "one");
+        Verified two = upgrade("2.0", "two");
+        install(installer, two);
+        for (int start = 0; start < 4; start++) {
+            boot(installer);
+        }
+
+        assertThat(installer.awaitsRestart(two.trigger())).isFalse();
+
+        install(installer, two);
+        assertThat(installer.awaitsRestart(two.trigger())).isTrue();
     }
 
     @Test

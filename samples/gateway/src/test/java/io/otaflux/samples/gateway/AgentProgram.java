@@ -130,7 +130,10 @@ final class AgentProgram {
                 .build();
         Installer watched = counted(installer, installed, home.resolve(LEDGER));
         AliyunDevice device = Gateway.device(port).build();
-        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        HttpArtifactSource source = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allowNetworks("127.0.0.0/8")
+                .build();
         OtaClient ota = OtaClient.builder(device.upgrades())
                 .source(source)
                 .store(without == Without.JOURNAL ? new Forgetful(store) : store)

@@ -44,6 +44,8 @@ class FirmwareTrialTest {
     /** Where the process is killed, once, before the last kill: that comes as soon as the platform has heard of the end. */
     enum Kill {
         NOWHERE,
+        /** The new version is in its slot, and nobody knows. */
+        WHEN_SWITCHED,
         /** The new version is in its slot, the journal knows, and the device has not restarted. */
         WHEN_INSTALLED,
         /** The device starts, and the start may be counted or not. */
@@ -58,6 +60,7 @@ class FirmwareTrialTest {
         "EXITS, NOWHERE",
         "HANGS, NOWHERE",
         "IS_CUT_OFF, NOWHERE",
+        "EXITS, WHEN_SWITCHED",
         "EXITS, WHEN_INSTALLED",
         "EXITS, BEFORE_THE_NEW_ONE_RUNS",
         "IS_CUT_OFF, WHEN_THE_NEW_ONE_RUNS",
@@ -92,7 +95,7 @@ class FirmwareTrialTest {
         Files.createSymbolicLink(directory.resolve("firmware/current"), Path.of("a"));
         String bad = flaw.version("2.0.0");
 
-        install(site, bad, kill == Kill.WHEN_INSTALLED);
+        install(site, bad, kill);
         int starts = 0;
         boolean killed = false;
         String running = bad;
@@ -169,11 +172,18 @@ class FirmwareTrialTest {
                                 && message.params().path("desc").asText().startsWith("ROLLED_BACK: ")));
     }
 
-    private void install(Site site, String version, boolean kill) {
+    private void install(Site site, String version, Kill kill) {
         try (DeviceProcess agent = start(site, STARTS)) {
             await().atMost(PATIENCE).until(() -> !site.cloud().heard().isEmpty());
             push(site, version);
-            if (kill) {
+            if (kill == Kill.WHEN_SWITCHED) {
+                await().pollDelay(Duration.ZERO)
+                        .pollInterval(Duration.ofNanos(100_000))
+                        .atMost(PATIENCE)
+                        .until(() -> Files.readSymbolicLink(directory.resolve("firmware/current"))
+                                .endsWith("b"));
+                agent.kill();
+            } else if (kill == Kill.WHEN_INSTALLED) {
                 agent.awaitLine("Installed[", PATIENCE);
                 agent.kill();
             } else {

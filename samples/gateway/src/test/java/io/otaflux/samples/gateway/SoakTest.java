@@ -122,7 +122,10 @@ class SoakTest {
     /** One client from its start to its end, with some upgrades in between. */
     private void live(NginxServer nginx, int life) {
         MemoryChannel channel = new MemoryChannel();
-        HttpArtifactSource source = HttpArtifactSource.builder().allowHttp(true).build();
+        HttpArtifactSource source = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allowNetworks("127.0.0.0/8")
+                .build();
         FileArtifactStore store = FileArtifactStore.builder(directory.resolve("store"))
                 .quota(4 * SIZE)
                 .build();
