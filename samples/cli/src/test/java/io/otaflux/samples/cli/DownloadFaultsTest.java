@@ -241,7 +241,18 @@ class DownloadFaultsTest {
                         Kept.NOTHING,
                         answer("206 OK", rest, right, "ETag: \"v2\""),
                         file(CONTENT, "\"v2\"")),
-                resuming("a wrong rest", 4, Kept.NOTHING, file(flip(CONTENT, 299_999), TAG)),
+                resuming(
+                        "a wrong rest, and then the whole",
+                        0,
+                        Kept.NOTHING,
+                        file(flip(CONTENT, 299_999), TAG),
+                        healthy),
+                resuming(
+                        "a wrong rest, and then a wrong whole",
+                        4,
+                        Kept.NOTHING,
+                        file(flip(CONTENT, 299_999), TAG),
+                        file(flip(CONTENT, 299_999), TAG)),
                 resuming("no rest, it says", 0, Kept.NOTHING, answer("416 Nothing", "", "Content-Length: 0"), healthy),
                 resuming(
                         "no rest and no whole",
