@@ -9,7 +9,9 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
@@ -45,6 +47,8 @@ final class Inbox {
     private final Consumer<UpgradeTrigger> onStuck;
     private final Map<Module, Held> waiting = new LinkedHashMap<>();
     private final Set<Held> emitted = new LinkedHashSet<>();
+    private final Queue<Held> acknowledged = new ConcurrentLinkedQueue<>();
+    private final AtomicBoolean scheduled = new AtomicBoolean();
     private @Nullable FluxSink<Delivery> subscriber;
     private long dropped;
     private boolean watching;
@@ -65,7 +69,7 @@ final class Inbox {
     Flux<Delivery> deliveries() {
         return Flux.create(
                 sink -> {
-                    sink.onRequest(n -> lane.schedule(this::emit));
+                    sink.onRequest(n -> tendSoon());
                     sink.onDispose(() -> lane.schedule(() -> unsubscribe(sink)));
                     lane.schedule(() -> subscribe(sink));
                 },
@@ -81,6 +85,26 @@ final class Inbox {
      */
     void offer(UpgradeTrigger trigger, Runnable acknowledge, boolean owed) {
         put(new Held(trigger, acknowledge, owed));
+        tend();
+    }
+
+    /**
+     * At most one such task waits. In a flood the lane is busy with taking deliveries in, and a task for each acknowledgement
+     * and each request would pile up behind that.
+     */
+    private void tendSoon() {
+        if (scheduled.compareAndSet(false, true)) {
+            lane.schedule(() -> {
+                scheduled.set(false);
+                tend();
+            });
+        }
+    }
+
+    private void tend() {
+        for (Held held = acknowledged.poll(); held != null; held = acknowledged.poll()) {
+            emitted.remove(held);
+        }
         emit();
     }
 
@@ -195,7 +219,7 @@ final class Inbox {
         private final UpgradeTrigger trigger;
         private final Module module;
         private final Runnable tellBroker;
-        private final AtomicBoolean acknowledged = new AtomicBoolean();
+        private final AtomicBoolean told = new AtomicBoolean();
         private boolean owed;
 
         private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
@@ -212,9 +236,10 @@ final class Inbox {
 
         @Override
         public void acknowledge() {
-            if (acknowledged.compareAndSet(false, true)) {
+            if (told.compareAndSet(false, true)) {
                 tellBroker.run();
-                lane.schedule(() -> emitted.remove(this));
+                acknowledged.add(this);
+                tendSoon();
             }
         }
 
@@ -224,7 +249,7 @@ final class Inbox {
         }
 
         private boolean isAcknowledged() {
-            return acknowledged.get();
+            return told.get();
         }
 
         @Override
