@@ -30,6 +30,7 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import reactor.core.Disposable;
 import reactor.core.publisher.Flux;
@@ -56,6 +57,7 @@ final class AgentProgram {
 
     static final int RESTART = 10;
     private static final int NOBODYS_PORT = 1;
+    private static final Duration SLOW_WRITE = Duration.ofMillis(5);
 
     static final int CHECKPOINT = 128 * 1024;
 
@@ -225,7 +227,7 @@ final class AgentProgram {
         }
     }
 
-    /** An installer as it must not be. */
+    /** An installer as it must not be, on a disk slow enough that a kill at a random moment finds the file half written. */
     private static Mono<Installer.Effect> writeInPlace(Verified verified, Path file) {
         return Mono.using(
                 () -> FileChannel.open(
@@ -253,6 +255,7 @@ final class AgentProgram {
         try {
             while (bytes.isReadable()) {
                 bytes.readBytes(channel, Math.min(16 * 1024, bytes.readableBytes()));
+                LockSupport.parkNanos(SLOW_WRITE.toNanos());
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);

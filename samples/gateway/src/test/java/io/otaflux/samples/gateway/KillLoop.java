@@ -280,7 +280,8 @@ final class KillLoop implements AutoCloseable {
     }
 
     private List<String> ledger() throws IOException {
-        return Files.readAllLines(site.home().resolve(AgentProgram.LEDGER));
+        Path ledger = site.home().resolve(AgentProgram.LEDGER);
+        return Files.exists(ledger) ? Files.readAllLines(ledger) : List.of();
     }
 
     private List<String> leftovers() throws IOException {
