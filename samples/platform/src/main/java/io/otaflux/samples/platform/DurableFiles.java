@@ -45,16 +45,21 @@ final class DurableFiles {
             return Files.readString(file, StandardCharsets.US_ASCII).strip();
         }
         String secret = randomHex(SECRET_BYTES);
+        writePrivate(directory, name, secret + "\n");
+        return secret;
+    }
+
+    /** Writes a file that only its owner can read; it is there whole, or as it was before. */
+    static void writePrivate(Path directory, String name, String text) throws IOException {
         Path fresh = directory.resolve(name + ".new");
         Files.deleteIfExists(fresh);
         Files.createFile(fresh, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
         try (FileChannel out = FileChannel.open(fresh, StandardOpenOption.WRITE)) {
-            out.write(ByteBuffer.wrap((secret + "\n").getBytes(StandardCharsets.US_ASCII)));
+            out.write(ByteBuffer.wrap(text.getBytes(StandardCharsets.US_ASCII)));
             out.force(true);
         }
-        Files.move(fresh, file, StandardCopyOption.ATOMIC_MOVE);
+        Files.move(fresh, directory.resolve(name), StandardCopyOption.ATOMIC_MOVE);
         forceDirectory(directory);
-        return secret;
     }
 
     /** Random bytes from the system's source of secrets, in hex. */
