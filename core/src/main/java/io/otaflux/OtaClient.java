@@ -964,6 +964,7 @@ public final class OtaClient {
 
         private final UpgradeChannel channel;
         private final Map<String, Installer> installers = new HashMap<>();
+        private final Map<String, ArtifactSource> sources = new HashMap<>();
         private @Nullable ArtifactSource source;
         private @Nullable ArtifactStore store;
         private @Nullable Installer fallback;
@@ -980,9 +981,24 @@ public final class OtaClient {
             this.channel = Objects.requireNonNull(channel, "channel");
         }
 
-        /** Where artifacts come from. Required. */
+        /**
+         * Where artifacts come from whose location has no {@linkplain #source(String, ArtifactSource) source of its
+         * scheme}. One source of either kind is required.
+         */
         public Builder source(ArtifactSource source) {
             this.source = Objects.requireNonNull(source, "source");
+            return this;
+        }
+
+        /**
+         * Where artifacts come from whose location has this scheme, such as {@code https}, in any case. An upgrade whose
+         * scheme has no source fails with {@link SourceException}.
+         */
+        public Builder source(String scheme, ArtifactSource source) {
+            if (!scheme.matches("[A-Za-z][A-Za-z0-9+.-]*")) {
+                throw new IllegalArgumentException("scheme: not one of a URI");
+            }
+            sources.put(Sources.key(scheme), Objects.requireNonNull(source, "source"));
             return this;
         }
 
@@ -1070,10 +1086,10 @@ public final class OtaClient {
 
         /** @throws IllegalStateException when the source or the store is missing */
         public OtaClient build() {
-            if (source == null || store == null) {
+            if ((source == null && sources.isEmpty()) || store == null) {
                 throw new IllegalStateException("source and store are required");
             }
-            return new OtaClient(this, source, store);
+            return new OtaClient(this, Sources.of(sources, source), store);
         }
     }
 }

@@ -105,6 +105,43 @@ class OtaClientTest {
     }
 
     @Test
+    void theSchemeOfALocationDecidesWhichSourceIsAsked() {
+        byte[] content = bytes(3_000);
+        MemorySource blocks = new MemorySource();
+        URI place = URI.create("BLOCKS://stream/7");
+        blocks.serve(place, content);
+        UpgradeTrigger trigger = new UpgradeTrigger(
+                channel.device(), "app", "2", new Artifact("app", place, content.length, List.of(sha256(content))));
+        run(client(builder -> builder.source("blocks", blocks)));
+
+        channel.push(trigger);
+        channel.push(served("app", "3", bytes(10)));
+
+        assertThat(names(events)).filteredOn(name -> name.equals("Succeeded")).hasSize(2);
+        assertThat(blocks.requests()).hasSize(1);
+        assertThat(source.requests()).hasSize(1);
+    }
+
+    @Test
+    void aSchemeWithoutASourceFailsTheUpgrade() {
+        OtaClient ota = OtaClient.builder(channel)
+                .source("blocks", new MemorySource())
+                .store(store)
+                .installer("app", installer())
+                .build();
+        run(ota);
+
+        channel.push(served("app", "2", bytes(10)));
+
+        assertThat(last()).isInstanceOfSatisfying(UpgradeEvent.Failed.class, failed -> {
+            assertThat(failed.cause()).isInstanceOf(SourceException.class).hasMessageContaining("https", "blocks");
+            assertThat(failed.cause().reason()).isEqualTo(Reason.LOCATION_REFUSED);
+        });
+        assertThatThrownBy(() -> OtaClient.builder(channel).source("a b", source))
+                .isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
     void anUpgradeOfSeveralFilesVerifiesAllBeforeItInstallsAny() {
         byte[] first = bytes(2_000);
         byte[] second = bytes(3_000);
