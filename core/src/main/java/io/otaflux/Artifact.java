@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param size its exact length in bytes, or {@link #UNKNOWN_SIZE}
  * @param digests what its bytes hash to; may be empty where nobody knows
  * @param signature what proves who made it, in Base64: a signature over the bytes of {@link #digest()}; null where there
- *     is none. It is judged only where a public key is configured, and is no part of an upgrade's
+ *     is none. It is judged only where {@link OtaClient.Builder#publicKey} is configured, and is no part of an upgrade's
  *     identity
  */
 public record Artifact(
