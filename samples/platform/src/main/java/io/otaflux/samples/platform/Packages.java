@@ -114,7 +114,7 @@ final class Packages {
 
     /** The modules of a product by name: {@code default}, those that were created, and those that packages are for. */
     List<ProductModule> modules(String productKey) {
-        Product product = requireProduct(productKey);
+        RegisteredProduct product = requireProduct(productKey);
         Map<String, ProductModule> modules = new TreeMap<>();
         modules.put(
                 Limits.DEFAULT_MODULE,
@@ -179,14 +179,13 @@ final class Packages {
         return group;
     }
 
-    private Product requireProduct(String productKey) {
+    private RegisteredProduct requireProduct(String productKey) {
         Limits.name("productKey", productKey);
-        for (Product product : state.products()) {
-            if (product.productKey().equals(productKey)) {
-                return product;
-            }
+        RegisteredProduct product = state.product(productKey);
+        if (product == null) {
+            throw RequestRefusedException.notFound("product", productKey);
         }
-        throw RequestRefusedException.notFound("product", productKey);
+        return product;
     }
 
     private boolean isNew(String productKey, String module) {
