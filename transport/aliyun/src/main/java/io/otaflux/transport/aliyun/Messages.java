@@ -56,6 +56,20 @@ final class Messages {
         return bytes(message.put("method", "thing.ota.firmware.get"));
     }
 
+    /** Any other request. */
+    static byte[] request(String id, String method, JsonNode params) {
+        ObjectNode message = JSON.createObjectNode().put("id", id).put("version", "1.0");
+        message.set("params", params);
+        return bytes(message.put("method", method));
+    }
+
+    /** The answer to a request of the platform's: it was received. */
+    static byte[] reply(String id) {
+        ObjectNode message = JSON.createObjectNode().put("id", id).put("code", 200);
+        message.putObject("data");
+        return bytes(message.put("message", "success"));
+    }
+
     /**
      * Reads a payload that must be one JSON object. Zero bytes behind it are what some C programs send, and are ignored.
      *
