@@ -598,10 +598,7 @@ public final class Ota implements AutoCloseable {
             Path path = path(dictionary);
             Path directory =
                     Path.of(dictionary.text("install_path")).toAbsolutePath().normalize();
-            Unpacker unpacker = ServiceLoader.load(Unpacker.class)
-                    .findFirst()
-                    .orElseThrow(() ->
-                            new IllegalStateException("no unpacker on the class path (expected: otaflux-storage)"));
+            Unpacker unpacker = settings.openUnpacker();
             if (!unpacking.add(directory)) {
                 throw new IllegalStateException("install_path: " + directory + " is being replaced already");
             }
@@ -735,6 +732,7 @@ public final class Ota implements AutoCloseable {
         private @Nullable ArtifactSource source;
         private @Nullable ArtifactStore store;
         private @Nullable Path state;
+        private @Nullable Unpacker unpacker;
         private UnaryOperator<OtaClient.Builder> customizer = UnaryOperator.identity();
 
         private Builder() {}
@@ -769,6 +767,12 @@ public final class Ota implements AutoCloseable {
             return this;
         }
 
+        /** What {@link Ota#upgrade} unpacks with. Defaults to the {@link Unpacker} on the class path. */
+        public Builder unpacker(Unpacker unpacker) {
+            this.unpacker = Objects.requireNonNull(unpacker, "unpacker");
+            return this;
+        }
+
         /** Adjusts the engine behind the module: backoff, limits, policy. */
         public Builder client(UnaryOperator<OtaClient.Builder> customizer) {
             this.customizer = Objects.requireNonNull(customizer, "customizer");
@@ -792,6 +796,15 @@ public final class Ota implements AutoCloseable {
                             .orElseThrow(() -> new IllegalStateException(
                                     "no artifact source on the class path (expected: otaflux-transport-http)"))
                             .create();
+        }
+
+        private Unpacker openUnpacker() {
+            return unpacker != null
+                    ? unpacker
+                    : ServiceLoader.load(Unpacker.class)
+                            .findFirst()
+                            .orElseThrow(() -> new IllegalStateException(
+                                    "no unpacker on the class path (expected: otaflux-storage)"));
         }
 
         private ArtifactStore openStore(DeviceId device) {
