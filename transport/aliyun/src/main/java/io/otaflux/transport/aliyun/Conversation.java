@@ -1,6 +1,7 @@
 package io.otaflux.transport.aliyun;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.hivemq.client.mqtt.datatypes.MqttQos;
 import io.otaflux.Backoff;
 import io.otaflux.ChannelException;
 import io.otaflux.OtaException;
@@ -59,6 +60,7 @@ final class Conversation {
     private final Scheduler lane = Schedulers.single(Schedulers.parallel());
     private final Inbox inbox;
     private final Outbox outbox;
+    private final Downloads downloads;
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<String> asked = new HashSet<>();
     private final List<MonoSink<Void>> awaitingConnection = new ArrayList<>();
@@ -68,6 +70,7 @@ final class Conversation {
     private final AtomicLong skipped = new AtomicLong();
 
     private @Nullable MqttConnection connection;
+    private @Nullable MqttConnection hearingDownloads;
     private boolean begun;
     private boolean running;
     private volatile boolean closed;
@@ -84,6 +87,8 @@ final class Conversation {
         this.topics = Topics.of(settings.device());
         this.inbox = new Inbox(lane, this::start, settings.stuckAfter(), this::stuck);
         this.outbox = new Outbox(topics);
+        this.downloads =
+                new Downloads(lane, new DownloadLine(), settings.timeout().toMillis());
     }
 
     // ---- What others ask for, from any thread ----
@@ -145,6 +150,10 @@ final class Conversation {
                 .retryWhen(Retry.indefinitely().filter(Unasked.class::isInstance))
                 .flatMap(
                         answer -> answer instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty());
+    }
+
+    Downloads downloads() {
+        return downloads;
     }
 
     Mono<Void> close() {
@@ -267,6 +276,7 @@ final class Conversation {
         sending = false;
         outbox.disconnected();
         inbox.disconnected();
+        downloads.disconnected(cause);
         List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
         emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
@@ -296,7 +306,9 @@ final class Conversation {
     private void stopped() {
         running = false;
         connection = null;
-        giveUp(new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null));
+        ChannelException closing = new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null);
+        giveUp(closing);
+        downloads.disconnected(closing);
         List.copyOf(queries.values())
                 .forEach(
                         query -> query.sink.error(unanswered(Reason.CONNECTION_LOST, query.module, "is closed", null)));
@@ -418,6 +430,8 @@ final class Conversation {
                 take(push);
             } else if (message.topic().equals(topics.queryReply())) {
                 answered(message);
+            } else if (message.topic().equals(topics.downloadReply())) {
+                downloads.received(message.payload());
             } else {
                 log.debug("{}: not understood: {}", settings.device(), message.topic());
             }
@@ -480,6 +494,41 @@ final class Conversation {
             return;
         }
         query.sink.success(PushReader.readAnswer(settings.device(), root.path("data"), query.module));
+    }
+
+    /** Replies are subscribed to when they are first needed, with QoS 0: a later connection has no use for them. */
+    private final class DownloadLine implements Downloads.Line {
+
+        @Override
+        public Mono<Void> open() {
+            return connected().then(Mono.defer(() -> {
+                MqttConnection present = connection;
+                if (present == null) {
+                    return Mono.error(new ChannelException(Reason.CONNECTION_LOST, "No connection", null));
+                }
+                return present == hearingDownloads
+                        ? Mono.empty()
+                        : present.subscribe(MqttQos.AT_MOST_ONCE, topics.downloadReply())
+                                .timeout(settings.timeout())
+                                .onErrorMap(MqttConnection::translate)
+                                .publishOn(lane)
+                                .doOnSuccess(done -> hearingDownloads = present);
+            }));
+        }
+
+        @Override
+        public void send(byte[] request) {
+            MqttConnection present = connection;
+            if (present != null) {
+                present.publish(MqttQos.AT_MOST_ONCE, topics.download(), request)
+                        .subscribe(never -> {}, unsent -> log.debug("{}: could not ask", settings.device(), unsent));
+            }
+        }
+
+        @Override
+        public String nextId() {
+            return Conversation.this.nextId();
+        }
     }
 
     private record Query(String module, MonoSink<Push> sink) {}
