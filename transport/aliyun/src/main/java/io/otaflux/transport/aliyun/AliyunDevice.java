@@ -32,6 +32,12 @@ import reactor.core.publisher.Mono;
  */
 public final class AliyunDevice {
 
+    /**
+     * The tag of {@link io.otaflux.UpgradeTrigger#tags()} that carries what the package itself says to the application, as
+     * a text which often is JSON; the other tags are those of the job.
+     */
+    public static final String PACKAGE_INFO = "_package_udi";
+
     private final Settings settings;
     private final Conversation conversation;
     private final UpgradeChannel upgrades;
