@@ -69,7 +69,11 @@ class OtaFuzzTest {
             assertThat(CODES).contains(ota.download(arguments), ota.verify(arguments), ota.upgrade(arguments));
         }
         Ota fresh = new Ota();
-        assertThat(List.of(fresh.report(arguments), fresh.download(arguments), fresh.verify(arguments), fresh.upgrade(arguments)))
+        assertThat(List.of(
+                        fresh.report(arguments),
+                        fresh.download(arguments),
+                        fresh.verify(arguments),
+                        fresh.upgrade(arguments)))
                 .containsOnly(ResultCode.INIT_FAIL.code());
         fresh.close();
     }

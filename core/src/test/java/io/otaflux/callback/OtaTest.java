@@ -566,8 +566,8 @@ class OtaTest {
         ota = Ota.builder()
                 .source(source)
                 .store(store.reopen())
-                .unpacker((archive, target) -> Mono.fromRunnable(() -> unpacked.put(archive, target))
-                        .then(work))
+                .unpacker((archive, target) ->
+                        Mono.fromRunnable(() -> unpacked.put(archive, target)).then(work))
                 .client(client -> client.backoff(Backoff.none()))
                 .build();
         return unpacked;
