@@ -49,9 +49,6 @@ final class Conversation {
 
     private static final int REFUSALS = 10;
 
-    /** A connection that lasted this long was a good one: the next attempt begins with the shortest wait again. */
-    private static final Duration STABLE = Duration.ofSeconds(30);
-
     /** How long nothing is asked after the platform said that it is asked too often. */
     private static final Duration PAUSE = Duration.ofMinutes(1);
 
@@ -61,6 +58,7 @@ final class Conversation {
     private final Inbox inbox;
     private final Outbox outbox;
     private final Downloads downloads;
+    private final Pacing pacing;
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<String> asked = new HashSet<>();
     private final List<MonoSink<Void>> awaitingConnection = new ArrayList<>();
@@ -76,9 +74,7 @@ final class Conversation {
     private volatile boolean closed;
     private boolean sending;
     private boolean wasAccepted;
-    private int failures;
     private int refusals;
-    private long connectedSince;
     private long askAgainAt = System.nanoTime();
     private long lastId = ThreadLocalRandom.current().nextLong(1L << 32);
 
@@ -87,6 +83,7 @@ final class Conversation {
         this.topics = Topics.of(settings.device());
         this.inbox = new Inbox(lane, this::start, settings.stuckAfter(), this::stuck);
         this.outbox = new Outbox(topics);
+        this.pacing = new Pacing(settings.backoff(), System::nanoTime);
         this.downloads =
                 new Downloads(lane, new DownloadLine(), settings.timeout().toMillis());
     }
@@ -211,7 +208,7 @@ final class Conversation {
             return Mono.empty();
         }
         return Mono.usingWhen(
-                Mono.fromCallable(() -> settings.endpoint().resolve(failures))
+                Mono.fromCallable(() -> settings.endpoint().resolve(pacing.failures()))
                         .subscribeOn(Schedulers.boundedElastic())
                         .timeout(settings.timeout())
                         .onErrorMap(MqttConnection::translate)
@@ -244,11 +241,7 @@ final class Conversation {
             if (cause.reason() == Reason.CONNECTION_REFUSED && (!wasAccepted || ++refusals >= REFUSALS)) {
                 return Mono.error(cause);
             }
-            if (failures > 0 && connectedSince != 0 && System.nanoTime() - connectedSince > STABLE.toNanos()) {
-                failures = 0;
-            }
-            connectedSince = 0;
-            Duration wait = settings.backoff().delay(++failures);
+            Duration wait = pacing.pause();
             log.info("{}: next attempt to connect in {} ms", settings.device(), wait.toMillis());
             return rest(wait);
         });
@@ -257,7 +250,7 @@ final class Conversation {
     private void online(MqttConnection present) {
         log.info("{}: connected to {}", settings.device(), settings.endpoint());
         connection = present;
-        connectedSince = System.nanoTime();
+        pacing.connected();
         wasAccepted = true;
         refusals = 0;
         sending = false;
@@ -272,6 +265,7 @@ final class Conversation {
     private void offline(Throwable end) {
         OtaException cause = MqttConnection.translate(end);
         boolean wasConnected = connection != null;
+        int hangUps = pacing.ended(connection != null && connection.wasHungUp());
         connection = null;
         sending = false;
         outbox.disconnected();
@@ -280,6 +274,13 @@ final class Conversation {
         List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
         emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
+        if (hangUps > 0) {
+            log.warn(
+                    "{}: the platform hung up {} times in a row: does another process log in as this device?",
+                    settings.device(),
+                    hangUps);
+            emit(new DeviceEvent.DuplicateLoginSuspected(hangUps));
+        }
     }
 
     /** Only the broker can give up the place that the unacknowledged one has, and does so for a new connection. */
