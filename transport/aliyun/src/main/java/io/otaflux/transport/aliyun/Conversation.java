@@ -1,6 +1,7 @@
 package io.otaflux.transport.aliyun;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.hivemq.client.mqtt.datatypes.MqttQos;
 import io.otaflux.Backoff;
 import io.otaflux.ChannelException;
 import io.otaflux.DeviceId;
@@ -69,6 +70,7 @@ final class Conversation implements Line {
     private final Scheduler lane = Schedulers.single(Schedulers.parallel());
     private final Inbox inbox;
     private final Outbox outbox;
+    private final Downloads downloads;
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<DeviceModule> asked = new HashSet<>();
 
@@ -83,6 +85,7 @@ final class Conversation implements Line {
     private final AtomicLong skipped = new AtomicLong();
 
     private @Nullable MqttConnection connection;
+    private @Nullable MqttConnection hearingDownloads;
     private boolean begun;
     private boolean running;
     private volatile boolean closed;
@@ -101,6 +104,8 @@ final class Conversation implements Line {
         this.inbox = new Inbox(settings.device(), lane, this::start, settings.stuckAfter(), this::stuck);
         this.outbox = new Outbox();
         this.gateway = new AliyunGateway(this, lane, System::nanoTime, settings.timeout(), settings.backoff());
+        this.downloads =
+                new Downloads(lane, new DownloadLine(), settings.timeout().toMillis());
     }
 
     // ---- What others ask for, from any thread ----
@@ -188,6 +193,10 @@ final class Conversation implements Line {
                 .retryWhen(Retry.indefinitely().filter(Unasked.class::isInstance))
                 .flatMap(
                         answer -> answer instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty());
+    }
+
+    Downloads downloads() {
+        return downloads;
     }
 
     Mono<Void> close() {
@@ -313,6 +322,7 @@ final class Conversation implements Line {
         outbox.disconnected();
         inbox.disconnected();
         gateway.disconnected();
+        downloads.disconnected(cause);
         List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
         emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
@@ -342,7 +352,9 @@ final class Conversation implements Line {
     private void stopped() {
         running = false;
         connection = null;
-        giveUp(new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null));
+        ChannelException closing = new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null);
+        giveUp(closing);
+        downloads.disconnected(closing);
         List.copyOf(queries.values())
                 .forEach(query -> query.sink.error(unanswered(Reason.CONNECTION_LOST, query.about, "is closed", null)));
         inbox.complete();
@@ -522,6 +534,8 @@ final class Conversation implements Line {
                 take(pushed, push);
             } else if (answered != null && isSpokenFor(answered)) {
                 answered(answered, message);
+            } else if (topic.equals(topics.downloadReply())) {
+                downloads.received(message.payload());
             } else if (!gateway.received(topic, message.payload())) {
                 log.debug("{}: not understood: {}", settings.device(), topic);
             }
@@ -655,5 +669,40 @@ final class Conversation implements Line {
     public void forgotten(DeviceId device, GatewayException cause) {
         outbox.forget(device, cause);
         inbox.forget(device);
+    }
+
+    /** Replies are subscribed to when they are first needed, with QoS 0: a later connection has no use for them. */
+    private final class DownloadLine implements Downloads.Line {
+
+        @Override
+        public Mono<Void> open() {
+            return connected().then(Mono.defer(() -> {
+                MqttConnection present = connection;
+                if (present == null) {
+                    return Mono.error(new ChannelException(Reason.CONNECTION_LOST, "No connection", null));
+                }
+                return present == hearingDownloads
+                        ? Mono.empty()
+                        : present.subscribe(MqttQos.AT_MOST_ONCE, topics.downloadReply())
+                                .timeout(settings.timeout())
+                                .onErrorMap(MqttConnection::translate)
+                                .publishOn(lane)
+                                .doOnSuccess(done -> hearingDownloads = present);
+            }));
+        }
+
+        @Override
+        public void send(byte[] request) {
+            MqttConnection present = connection;
+            if (present != null) {
+                present.publish(MqttQos.AT_MOST_ONCE, topics.download(), request)
+                        .subscribe(never -> {}, unsent -> log.debug("{}: could not ask", settings.device(), unsent));
+            }
+        }
+
+        @Override
+        public String nextId() {
+            return Conversation.this.nextId();
+        }
     }
 }

@@ -70,6 +70,15 @@ final class Messages {
         return bytes(message.put("message", "success"));
     }
 
+    /** The request for {@code size} bytes of a file. */
+    static byte[] download(String id, long streamId, long fileId, long offset, int size) {
+        ObjectNode message = JSON.createObjectNode().put("id", id).put("version", "1.0");
+        ObjectNode params = message.putObject("params");
+        params.putObject("fileInfo").put("streamId", streamId).put("fileId", fileId);
+        params.putObject("fileBlock").put("size", size).put("offset", offset);
+        return bytes(message);
+    }
+
     /**
      * Reads a payload that must be one JSON object. Zero bytes behind it are what some C programs send, and are ignored.
      *

@@ -151,11 +151,16 @@ final class MqttConnection {
 
     /** @return a {@code Mono} that completes when the broker has granted all subscriptions, of QoS 1 */
     Mono<Void> subscribe(String... filters) {
+        return subscribe(MqttQos.AT_LEAST_ONCE, filters);
+    }
+
+    /** @param qos at most; 0 is for what is of no use to a later connection */
+    Mono<Void> subscribe(MqttQos qos, String... filters) {
         Mqtt3Subscribe subscribe = Mqtt3Subscribe.builder()
                 .addSubscriptions(Stream.of(filters)
                         .map(filter -> Mqtt3Subscription.builder()
                                 .topicFilter(filter)
-                                .qos(MqttQos.AT_LEAST_ONCE)
+                                .qos(qos)
                                 .build()))
                 .build();
         return Mono.from(client.subscribe(subscribe).toFlowable()).then();
@@ -193,11 +198,13 @@ final class MqttConnection {
 
     /** @return a {@code Mono} that completes when the broker has acknowledged the message */
     Mono<Void> publish(String topic, byte[] payload) {
-        Mqtt3Publish message = Mqtt3Publish.builder()
-                .topic(topic)
-                .qos(MqttQos.AT_LEAST_ONCE)
-                .payload(payload)
-                .build();
+        return publish(MqttQos.AT_LEAST_ONCE, topic, payload);
+    }
+
+    /** @return a {@code Mono} that completes when the message is on its way (QoS 0), or acknowledged */
+    Mono<Void> publish(MqttQos qos, String topic, byte[] payload) {
+        Mqtt3Publish message =
+                Mqtt3Publish.builder().topic(topic).qos(qos).payload(payload).build();
         return Flux.from(client.publish(Flowable.just(message)))
                 .concatMap(
                         result -> result.getError().<Mono<Void>>map(Mono::error).orElse(Mono.empty()))

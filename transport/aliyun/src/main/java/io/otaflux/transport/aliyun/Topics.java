@@ -4,7 +4,14 @@ import io.otaflux.DeviceId;
 import org.jspecify.annotations.Nullable;
 
 /** The topics of one device's upgrades. */
-record Topics(String inform, String upgrade, String progress, String query, String queryReply) {
+record Topics(
+        String inform,
+        String upgrade,
+        String progress,
+        String query,
+        String queryReply,
+        String download,
+        String downloadReply) {
 
     static final String UPGRADE = "/ota/device/upgrade/";
     static final String QUERY_REPLY = "/thing/ota/firmware/get_reply";
@@ -30,6 +37,8 @@ record Topics(String inform, String upgrade, String progress, String query, Stri
                 UPGRADE + path,
                 "/ota/device/progress/" + path,
                 "/sys/" + path + "/thing/ota/firmware/get",
-                "/sys/" + path + QUERY_REPLY);
+                "/sys/" + path + QUERY_REPLY,
+                "/sys/" + path + "/thing/file/download",
+                "/sys/" + path + "/thing/file/download_reply");
     }
 }
