@@ -68,12 +68,11 @@ final class FleetDemo {
                 .parallel()
                 .mapToObj(number -> platform.createDevice(DEVICES, "device-" + number))
                 .toList());
-        FirmwarePackage firmware =
-                platform.addPackage(DEVICES, FleetGateway.MODULE, AFTER, image, SignMethod.SHA256);
+        FirmwarePackage firmware = platform.addPackage(DEVICES, FleetGateway.MODULE, AFTER, image, SignMethod.SHA256);
         MqttTap tap = new MqttTap(platform.mqttPort());
         foreground.atEnd(tap::close);
-        narration.accept("platform: mqtt port " + platform.mqttPort() + ", " + platform.httpUri() + ", "
-                + (count + 1) + " devices");
+        narration.accept("platform: mqtt port " + platform.mqttPort() + ", " + platform.httpUri() + ", " + (count + 1)
+                + " devices");
 
         long began = System.nanoTime();
         Child gateway = new Child(home.resolve("gateway"), tap.port(), logins);
@@ -115,7 +114,9 @@ final class FleetDemo {
         expect(Files.size(image) + " bytes", platform.downloadedBytes() + " bytes");
         Path first = file(1);
         long difference = Files.mismatch(image, first);
-        expect("the bytes of the package", difference < 0 ? "the bytes of the package" : "others at byte " + difference);
+        expect(
+                "the bytes of the package",
+                difference < 0 ? "the bytes of the package" : "others at byte " + difference);
         for (int number = 2; number <= count; number++) {
             if (!Files.isSameFile(first, file(number))) {
                 throw new CommandFailedException(ExitCode.FAILED, "device-" + number + " has another file");
@@ -163,7 +164,7 @@ final class FleetDemo {
             List<String> command = new ArrayList<>(List.of(
                     Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                     "-XX:+UseSerialGC",
-                    "-Xmx96m",
+                    "-Xmx64m",
                     "-Xshare:auto",
                     "--enable-native-access=ALL-UNNAMED"));
             if (Runtime.version().feature() >= 23) {

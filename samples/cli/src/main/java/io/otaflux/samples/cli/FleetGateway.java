@@ -81,11 +81,7 @@ final class FleetGateway {
         }
         Files.createDirectories(home.resolve("devices"));
         FleetGateway fleet = new FleetGateway(
-                home,
-                Integer.parseInt(arguments[1]),
-                devices.get(0),
-                devices.subList(1, devices.size()),
-                System.out);
+                home, Integer.parseInt(arguments[1]), devices.get(0), devices.subList(1, devices.size()), System.out);
         fleet.run();
         // Nothing more is said; it is closed when nobody wants anything any more.
         in.lines().forEach(ignored -> {});

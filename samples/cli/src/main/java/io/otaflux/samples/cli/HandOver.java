@@ -77,12 +77,10 @@ final class HandOver implements Installer {
                         StandardOpenOption.CREATE,
                         StandardOpenOption.TRUNCATE_EXISTING,
                         StandardOpenOption.WRITE),
-                file -> content.read()
-                        .concatMap(buffer -> write(file, buffer))
-                        .then(Mono.fromCallable(() -> {
-                            file.force(true);
-                            return image;
-                        })),
+                file -> content.read().concatMap(buffer -> write(file, buffer)).then(Mono.fromCallable(() -> {
+                    file.force(true);
+                    return image;
+                })),
                 HandOver::close);
         return copied.subscribeOn(Schedulers.boundedElastic());
     }
