@@ -53,6 +53,7 @@ public final class Platform implements AutoCloseable {
     private final Deque<AutoCloseable> running = new ArrayDeque<>();
     private final Scheduler time;
     private final ArtifactFiles artifacts;
+    private final FileBlocks blocks;
     private final SignedUrls urls;
     private final Operations operations;
     private final FileServer files;
@@ -79,6 +80,7 @@ public final class Platform implements AutoCloseable {
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
+            this.blocks = new FileBlocks(state, artifacts);
             this.token = DurableFiles.secret(directory, "token");
             this.urls = new SignedUrls(DurableFiles.secret(directory, "url-key"), settings.urlLifetime);
 
@@ -430,7 +432,20 @@ public final class Platform implements AutoCloseable {
             if (!broker.tellsPresence()) {
                 operations.heard(device);
             }
-            return operations.requested(device, kind, request);
+            return switch (kind) {
+                case FILE_DOWNLOAD -> block(device, request);
+                default -> operations.requested(device, kind, request);
+            };
+        }
+
+        private Mono<byte[]> block(DeviceKey device, DeviceMessages.Request request) {
+            return operations
+                    .run(() -> blocks.find(device, request))
+                    .publishOn(Schedulers.boundedElastic())
+                    .map(blocks::read)
+                    .onErrorResume(
+                            DeviceRefusedException.class,
+                            refused -> Mono.just(FileBlocks.refusal(request.id(), refused)));
         }
 
         @Override
