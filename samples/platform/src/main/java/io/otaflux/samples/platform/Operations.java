@@ -34,6 +34,7 @@ final class Operations {
     private final Supplier<Instant> clock;
     private final Set<DeviceKey> online = ConcurrentHashMap.newKeySet();
     private final Sinks.Many<TaskChange> changes = Sinks.many().multicast().directBestEffort();
+    private final Sinks.Many<PlatformEvent> events = Sinks.many().multicast().directBestEffort();
 
     Operations(StateLoop loop, PlatformState state, Jobs jobs, Supplier<Instant> clock) {
         this.loop = loop;
@@ -139,6 +140,11 @@ final class Operations {
         return changes.asFlux().onBackpressureBuffer(CHANGES_BEHIND).publishOn(Schedulers.parallel());
     }
 
+    /** Every change of anything that the API shows, from now on; it fails for a subscriber that falls too far behind. */
+    Flux<PlatformEvent> events() {
+        return events.asFlux().onBackpressureBuffer(CHANGES_BEHIND).publishOn(Schedulers.parallel());
+    }
+
     /** The tasks of a job as they are, then each as it changes; completes when the last one has ended. */
     Flux<Task> watch(String jobId) {
         return Flux.defer(() -> {
@@ -168,11 +174,21 @@ final class Operations {
         });
     }
 
-    /** Tells those who listen to {@link #changes}; called on the state's thread only. */
+    /** Tells those who listen to {@link #changes} and {@link #events}; called on the state's thread only. */
     void announce(List<StateEntry> committed) {
         for (StateEntry entry : committed) {
             if (entry.task() != null) {
-                changes.tryEmitNext(new TaskChange(entry.before(), entry.task()));
+                TaskChange change = new TaskChange(entry.before(), entry.task());
+                changes.tryEmitNext(change);
+                events.tryEmitNext(change);
+            } else if (entry.device() != null) {
+                events.tryEmitNext(view(entry.device()));
+            } else if (entry.firmware() != null) {
+                events.tryEmitNext(entry.firmware());
+            } else if (entry.job() != null) {
+                events.tryEmitNext(jobs.view(entry.job()));
+            } else if (entry.product() != null) {
+                events.tryEmitNext(entry.product());
             }
         }
     }
@@ -203,15 +219,27 @@ final class Operations {
     }
 
     void connected(DeviceKey device) {
-        online.add(device);
+        if (online.add(device)) {
+            tell(() -> announcePresence(device));
+        }
     }
 
     void disconnected(DeviceKey device) {
-        online.remove(device);
+        if (online.remove(device)) {
+            tell(() -> announcePresence(device));
+        }
     }
 
     void close() {
         changes.tryEmitComplete();
+        events.tryEmitComplete();
+    }
+
+    private void announcePresence(DeviceKey key) {
+        RegisteredDevice device = state.device(key);
+        if (device != null) {
+            events.tryEmitNext(view(device));
+        }
     }
 
     private void tell(Runnable command) {

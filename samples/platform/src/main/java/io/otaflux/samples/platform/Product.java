@@ -8,4 +8,4 @@ import java.time.Instant;
  * @param productKey its name
  * @param createdAt when it was created
  */
-public record Product(String productKey, Instant createdAt) {}
+public record Product(String productKey, Instant createdAt) implements PlatformEvent {}
