@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One payload to fetch: what it is called, where it is, and how to know that it arrived intact.
@@ -15,8 +16,16 @@ import java.util.TreeSet;
  * @param location where it can be fetched; its query often is a credential and appears in no message
  * @param size its exact length in bytes, or {@link #UNKNOWN_SIZE}
  * @param digests what its bytes hash to; may be empty where nobody knows
+ * @param signature what proves who made it, in Base64: a signature over the bytes of {@link #digest()}; null where there
+ *     is none. It is judged only where {@link OtaClient.Builder#publicKey} is configured, and is no part of an upgrade's
+ *     identity
  */
-public record Artifact(String name, URI location, long size, List<Digest> digests) {
+public record Artifact(
+        String name,
+        URI location,
+        long size,
+        List<Digest> digests,
+        @Nullable String signature) {
 
     /** The {@link #size} of an artifact whose length only its source knows. */
     public static final long UNKNOWN_SIZE = -1;
@@ -34,6 +43,11 @@ public record Artifact(String name, URI location, long size, List<Digest> digest
         }
     }
 
+    /** An artifact without a signature. */
+    public Artifact(String name, URI location, long size, List<Digest> digests) {
+        this(name, location, size, digests, null);
+    }
+
     /** The digest of the strongest algorithm, by which the artifact is known; empty where there is none. */
     public Optional<Digest> digest() {
         return strongest(digests);
@@ -41,7 +55,7 @@ public record Artifact(String name, URI location, long size, List<Digest> digest
 
     /** The same artifact at another place. */
     public Artifact at(URI newLocation) {
-        return new Artifact(name, newLocation, size, digests);
+        return new Artifact(name, newLocation, size, digests, signature);
     }
 
     static Optional<Digest> strongest(Collection<Digest> digests) {

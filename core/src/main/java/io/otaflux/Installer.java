@@ -34,6 +34,15 @@ public interface Installer {
         return false;
     }
 
+    /**
+     * Tells whether this installer can make the new version of the old one and a difference, so that it may be given
+     * artifacts of an {@link UpgradeTrigger#delta()}. Without it they are refused before anything is downloaded: taken for
+     * whole, they would be installed as garbage. Defaults to false.
+     */
+    default boolean acceptsDeltas() {
+        return false;
+    }
+
     /** When an installation counts. */
     enum Effect {
         /** The new version is in effect; it can be reported now. */

@@ -1,6 +1,8 @@
 package io.otaflux;
 
 import io.otaflux.UpgradeJournal.State;
+import java.nio.file.Path;
+import java.security.PublicKey;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -75,6 +77,7 @@ public final class OtaClient {
     private final Map<String, Installer> installers;
     private final @Nullable Installer fallback;
     private final Predicate<UpgradeTrigger> policy;
+    private final @Nullable Origin origin;
     private final boolean weakDigests;
     private final boolean missingDigests;
     private final Duration deadline;
@@ -101,7 +104,11 @@ public final class OtaClient {
         this.installers = Map.copyOf(builder.installers);
         this.fallback = builder.fallback;
         this.policy = builder.policy;
-        this.weakDigests = builder.weakDigests == null ? builder.channel.sendsWeakDigests() : builder.weakDigests;
+        this.origin = builder.origin;
+        // A signature over a digest that somebody can make two files with does not say which of them was signed.
+        this.weakDigests = builder.weakDigests == null
+                ? builder.origin == null && builder.channel.sendsWeakDigests()
+                : builder.weakDigests;
         this.missingDigests = builder.missingDigests;
         this.deadline = builder.deadline;
         Scheduler given = builder.scheduler;
@@ -391,11 +398,11 @@ public final class OtaClient {
     }
 
     /**
-     * Compares exact lengths and digests with what the platform named. Nothing is read again: the digests were taken in
-     * flight. Wrong bytes are thrown out of the store.
+     * Compares exact lengths and digests with what the platform named, and signatures with the key, where one is
+     * configured. Nothing is read again: the digests were taken in flight. Wrong bytes are thrown out of the store.
      *
      * @return a {@code Mono} that errors with {@link DigestMismatchException}, {@link LengthMismatchException}, or
-     *     {@link RefusedException} where the digests prove too little; the upgrade then has failed
+     *     {@link RefusedException} where digest or signature proves too little; the upgrade then has failed
      */
     public Mono<Verified> verify(Downloaded downloaded) {
         return Mono.defer(() -> {
@@ -514,11 +521,9 @@ public final class OtaClient {
     }
 
     private @Nullable RefusedException judge(UpgradeTrigger trigger) {
-        for (Artifact artifact : trigger.artifacts()) {
-            RefusedException refusal = judge(artifact);
-            if (refusal != null) {
-                return refusal;
-            }
+        RefusedException refusal = isDeltaForNobody(trigger) ? refusedDelta(trigger) : judgeArtifacts(trigger);
+        if (refusal != null) {
+            return refusal;
         }
         try {
             return policy.test(trigger)
@@ -529,6 +534,28 @@ public final class OtaClient {
             log.error("The policy threw at {}", trigger.key(), e);
             return refusedByPolicy(trigger.key() + ": " + e.getClass().getSimpleName() + " in this device's policy");
         }
+    }
+
+    private boolean isDeltaForNobody(UpgradeTrigger trigger) {
+        Installer installer = installer(trigger.module());
+        return trigger.delta() && (installer == null || !installer.acceptsDeltas());
+    }
+
+    private static RefusedException refusedDelta(UpgradeTrigger trigger) {
+        return new RefusedException(
+                OtaException.Stage.TRANSPORT,
+                OtaException.Reason.UNSUPPORTED,
+                trigger.key() + ": a delta (expected: whole artifacts, since no installer here accepts deltas)");
+    }
+
+    private @Nullable RefusedException judgeArtifacts(UpgradeTrigger trigger) {
+        for (Artifact artifact : trigger.artifacts()) {
+            RefusedException refusal = judge(artifact);
+            if (refusal != null) {
+                return refusal;
+            }
+        }
+        return null;
     }
 
     private static RefusedException refusedByPolicy(String message) {
@@ -549,7 +576,7 @@ public final class OtaClient {
                     OtaException.Reason.WEAK_DIGEST,
                     artifact.name() + ": has only " + digest.algorithm() + " (expected: SHA-256 or SHA-512)");
         }
-        return null;
+        return origin == null ? null : origin.judge(artifact);
     }
 
     /** Emits the upgrade if it is its turn, it is safe in the journal, and nobody works on it. */
@@ -646,13 +673,17 @@ public final class OtaClient {
     }
 
     private <T> Flux<T> withInstaller(Upgrade upgrade) {
-        String module = upgrade.trigger().module();
-        return installer(module) != null
-                ? Flux.empty()
-                : Flux.error(new RefusedException(
+        return Flux.defer(() -> {
+            UpgradeTrigger trigger = upgrade.trigger();
+            if (installer(trigger.module()) == null) {
+                return Flux.error(new RefusedException(
                         OtaException.Stage.INSTALL,
                         OtaException.Reason.NO_INSTALLER,
-                        "No installer for module " + module + " (expected one of: " + installers.keySet() + ")"));
+                        "No installer for module " + trigger.module() + " (expected one of: " + installers.keySet()
+                                + ")"));
+            }
+            return isDeltaForNobody(trigger) ? Flux.error(refusedDelta(trigger)) : Flux.empty();
+        });
     }
 
     private @Nullable Installer installer(String module) {
@@ -662,6 +693,10 @@ public final class OtaClient {
     private Flux<UpgradeEvent> downloading(Upgrade upgrade) {
         return Flux.defer(() -> {
             UpgradeTrigger trigger = upgrade.trigger();
+            RefusedException unproven = judgeOrigin(trigger);
+            if (unproven != null) {
+                return Flux.error(unproven);
+            }
             List<ArtifactStore.Stored> files = new ArrayList<>();
             AtomicLong before = new AtomicLong();
             return Flux.range(0, trigger.artifacts().size())
@@ -694,6 +729,11 @@ public final class OtaClient {
         });
     }
 
+    /** Those that were started by hand, or admitted by a process that had no key, have not been judged. */
+    private @Nullable RefusedException judgeOrigin(UpgradeTrigger trigger) {
+        return origin == null ? null : judgeArtifacts(trigger);
+    }
+
     private static long size(UpgradeTrigger trigger, long sizeOfArtifact) {
         return trigger.artifacts().size() == 1 ? sizeOfArtifact : trigger.size();
     }
@@ -703,10 +743,16 @@ public final class OtaClient {
         UpgradeTrigger before = upgrade.trigger();
         return channel.refresh(before)
                 .<Artifact>handle((fresh, sink) -> {
-                    if (fresh.key().equals(before.key())) {
-                        upgrade.relocate(fresh);
-                        sink.next(fresh.artifacts().get(index));
+                    if (!fresh.key().equals(before.key())) {
+                        return;
                     }
+                    RefusedException refusal = judgeArtifacts(fresh);
+                    if (refusal != null) {
+                        sink.error(refusal);
+                        return;
+                    }
+                    upgrade.relocate(fresh);
+                    sink.next(fresh.artifacts().get(index));
                 })
                 // It may have been pushed again in the meantime, by a platform that does not answer questions.
                 .switchIfEmpty(
@@ -718,7 +764,7 @@ public final class OtaClient {
     private Mono<Verified> verifying(Upgrade upgrade, Downloaded downloaded) {
         return Mono.defer(() -> {
             List<Verified.File> files = new ArrayList<>();
-            Verified.Assurance assurance = Verified.Assurance.INTEGRITY;
+            Verified.Assurance assurance = Verified.Assurance.ORIGIN;
             for (int i = 0; i < downloaded.files().size(); i++) {
                 Artifact artifact = downloaded.trigger().artifacts().get(i);
                 ArtifactStore.Stored stored = downloaded.files().get(i);
@@ -752,11 +798,10 @@ public final class OtaClient {
         return null;
     }
 
-    private static Verified.Assurance assurance(Artifact artifact) {
+    private Verified.Assurance assurance(Artifact artifact) {
+        Verified.Assurance strong = origin == null ? Verified.Assurance.INTEGRITY : Verified.Assurance.ORIGIN;
         return artifact.digest()
-                .map(digest -> digest.algorithm().isCollisionResistant()
-                        ? Verified.Assurance.INTEGRITY
-                        : Verified.Assurance.WEAK_INTEGRITY)
+                .map(digest -> digest.algorithm().isCollisionResistant() ? strong : Verified.Assurance.WEAK_INTEGRITY)
                 .orElse(Verified.Assurance.LENGTH);
     }
 
@@ -964,10 +1009,12 @@ public final class OtaClient {
 
         private final UpgradeChannel channel;
         private final Map<String, Installer> installers = new HashMap<>();
+        private final Map<String, ArtifactSource> sources = new HashMap<>();
         private @Nullable ArtifactSource source;
         private @Nullable ArtifactStore store;
         private @Nullable Installer fallback;
         private Predicate<UpgradeTrigger> policy = trigger -> true;
+        private @Nullable Origin origin;
         private @Nullable Boolean weakDigests;
         private boolean missingDigests;
         private int concurrency = 16;
@@ -980,9 +1027,24 @@ public final class OtaClient {
             this.channel = Objects.requireNonNull(channel, "channel");
         }
 
-        /** Where artifacts come from. Required. */
+        /**
+         * Where artifacts come from whose location has no {@linkplain #source(String, ArtifactSource) source of its
+         * scheme}. One source of either kind is required.
+         */
         public Builder source(ArtifactSource source) {
             this.source = Objects.requireNonNull(source, "source");
+            return this;
+        }
+
+        /**
+         * Where artifacts come from whose location has this scheme, such as {@code https}, in any case. An upgrade whose
+         * scheme has no source fails with {@link SourceException}.
+         */
+        public Builder source(String scheme, ArtifactSource source) {
+            if (!scheme.matches("[A-Za-z][A-Za-z0-9+.-]*")) {
+                throw new IllegalArgumentException("scheme: not one of a URI");
+            }
+            sources.put(Sources.key(scheme), Objects.requireNonNull(source, "source"));
             return this;
         }
 
@@ -1014,9 +1076,36 @@ public final class OtaClient {
         }
 
         /**
+         * Who must have made every artifact: whoever holds the private half of this key. An artifact without a signature
+         * is then refused before any download ({@link OtaException.Reason#UNSIGNED}), and so is one whose signature is not
+         * that of its digest ({@link OtaException.Reason#BAD_SIGNATURE}). A signature is one by RSA (PKCS#1 v1.5) and
+         * SHA-256 over the bytes of the artifact's strongest digest. Defaults to nobody in particular: signatures are
+         * ignored.
+         *
+         * @throws IllegalArgumentException when it is no RSA key of at least 2048 bits
+         */
+        public Builder publicKey(PublicKey key) {
+            this.origin = Origin.of(key);
+            return this;
+        }
+
+        /**
+         * The same with the key from a PEM file, {@code PUBLIC KEY} or {@code CERTIFICATE}, which is read at once. Of a
+         * certificate only the key counts.
+         *
+         * @throws IllegalArgumentException when the file cannot be read, or is not one RSA key of at least 2048 bits: a
+         *     client that cannot check what it was told to check is not built
+         */
+        public Builder publicKey(Path file) {
+            this.origin = Origin.read(file);
+            return this;
+        }
+
+        /**
          * Whether MD5 or SHA-1 alone is enough. Such a digest shows that nothing broke on the way; it does not keep out
-         * somebody who made the file on purpose. Defaults to what the platform's protocol is capable of:
-         * {@link UpgradeChannel#sendsWeakDigests()}.
+         * somebody who made the file on purpose, who can make two of one digest, and have the harmless one signed. Defaults
+         * to what the platform's protocol is capable of, {@link UpgradeChannel#sendsWeakDigests()}, and to false with a
+         * {@linkplain #publicKey(PublicKey) public key}.
          */
         public Builder acceptWeakDigests(boolean accept) {
             this.weakDigests = accept;
@@ -1070,10 +1159,10 @@ public final class OtaClient {
 
         /** @throws IllegalStateException when the source or the store is missing */
         public OtaClient build() {
-            if (source == null || store == null) {
+            if ((source == null && sources.isEmpty()) || store == null) {
                 throw new IllegalStateException("source and store are required");
             }
-            return new OtaClient(this, source, store);
+            return new OtaClient(this, Sources.of(sources, source), store);
         }
     }
 }

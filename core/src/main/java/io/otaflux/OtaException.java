@@ -68,6 +68,10 @@ public abstract sealed class OtaException extends RuntimeException
         WEAK_DIGEST,
         /** There is no digest at all. */
         NO_DIGEST,
+        /** A public key is configured and there is no signature that it could judge. */
+        UNSIGNED,
+        /** The signature is not one of the configured key over this digest. */
+        BAD_SIGNATURE,
         /** No installer is configured for the module. */
         NO_INSTALLER,
         /** The configured policy turned the trigger down. */

@@ -11,9 +11,16 @@ import java.util.Map;
  * @param version the version to reach; compared for equality only
  * @param artifacts what to fetch, in the platform's order; never empty, nearly always one
  * @param tags what the platform attached for the application; may be empty
+ * @param delta whether the artifacts are the difference from the version that runs, and no use without it. It is no part
+ *     of the upgrade's identity, since the digests tell a difference from a whole
  */
 public record UpgradeTrigger(
-        DeviceId device, String module, String version, List<Artifact> artifacts, Map<String, String> tags) {
+        DeviceId device,
+        String module,
+        String version,
+        List<Artifact> artifacts,
+        Map<String, String> tags,
+        boolean delta) {
 
     /** The module that is the device's own firmware. */
     public static final String DEFAULT_MODULE = "default";
@@ -39,6 +46,13 @@ public record UpgradeTrigger(
         tags = Map.copyOf(tags);
     }
 
+    /** An upgrade to whole artifacts. */
+    public UpgradeTrigger(
+            DeviceId device, String module, String version, List<Artifact> artifacts, Map<String, String> tags) {
+        this(device, module, version, artifacts, tags, false);
+    }
+
+    /** An upgrade to one whole artifact without tags. */
     public UpgradeTrigger(DeviceId device, String module, String version, Artifact artifact) {
         this(device, module, version, List.of(artifact), Map.of());
     }
@@ -71,6 +85,7 @@ public record UpgradeTrigger(
 
     @Override
     public String toString() {
-        return "UpgradeTrigger[" + device + " " + module + " -> " + version + ", " + artifacts + "]";
+        return "UpgradeTrigger[" + device + " " + module + " -> " + version + ", " + (delta ? "delta " : "") + artifacts
+                + "]";
     }
 }

@@ -54,14 +54,16 @@ public final class Verified implements UpgradeEvent {
         return "Verified[trigger=" + trigger + ", assurance=" + assurance + "]";
     }
 
-    /** What a successful verification proves. None of these says who made the bytes; only a signature could. */
+    /** What a successful verification proves, from the least on. */
     public enum Assurance {
         /** The length only: the platform gave no digest. */
         LENGTH,
         /** MD5 or SHA-1 match: nothing broke on the way, but somebody could have made two files with this digest. */
         WEAK_INTEGRITY,
         /** SHA-256 or SHA-512 match: these are the bytes the platform named. */
-        INTEGRITY
+        INTEGRITY,
+        /** The same, and the holder of the configured key's private half signed that digest. */
+        ORIGIN
     }
 
     /** One verified artifact. */

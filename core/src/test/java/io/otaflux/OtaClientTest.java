@@ -8,6 +8,7 @@ import io.otaflux.OtaException.Reason;
 import io.otaflux.testkit.MemoryChannel;
 import io.otaflux.testkit.MemorySource;
 import io.otaflux.testkit.MemoryStore;
+import io.otaflux.testkit.Mutant;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -102,6 +103,90 @@ class OtaClientTest {
         assertThat(done).hasSize(1);
         assertThat(channel.versions()).containsExactly("app=2.0.0");
         assertThat(store.referenced()).isZero();
+    }
+
+    @Test
+    void theSchemeOfALocationDecidesWhichSourceIsAsked() {
+        byte[] content = bytes(3_000);
+        MemorySource blocks = new MemorySource();
+        URI place = URI.create("BLOCKS://stream/7");
+        blocks.serve(place, content);
+        UpgradeTrigger trigger = new UpgradeTrigger(
+                channel.device(), "app", "2", new Artifact("app", place, content.length, List.of(sha256(content))));
+        run(client(builder -> builder.source("blocks", blocks)));
+
+        channel.push(trigger);
+        channel.push(served("app", "3", bytes(10)));
+
+        assertThat(names(events)).filteredOn(name -> name.equals("Succeeded")).hasSize(2);
+        assertThat(blocks.requests()).hasSize(1);
+        assertThat(source.requests()).hasSize(1);
+    }
+
+    @Test
+    void aSchemeWithoutASourceFailsTheUpgrade() {
+        OtaClient ota = OtaClient.builder(channel)
+                .source("blocks", new MemorySource())
+                .store(store)
+                .installer("app", installer())
+                .build();
+        run(ota);
+
+        channel.push(served("app", "2", bytes(10)));
+
+        assertThat(last()).isInstanceOfSatisfying(UpgradeEvent.Failed.class, failed -> {
+            assertThat(failed.cause()).isInstanceOf(SourceException.class).hasMessageContaining("https", "blocks");
+            assertThat(failed.cause().reason()).isEqualTo(Reason.LOCATION_REFUSED);
+        });
+        assertThatThrownBy(() -> OtaClient.builder(channel).source("a b", source))
+                .isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void aDeltaGoesOnlyToAnInstallerThatAcceptsDeltas() {
+        deltasGoOnlyWhereTheyAreAccepted(false);
+
+        Mutant.assertCaught("the question whether deltas are accepted", () -> deltasGoOnlyWhereTheyAreAccepted(true));
+    }
+
+    /** @param careless whether the installer of whole artifacts says that it accepts deltas */
+    private void deltasGoOnlyWhereTheyAreAccepted(boolean careless) {
+        List<UpgradeTrigger> seen = new ArrayList<>();
+        OtaClient ota = client(builder -> builder.installer("app", new TakingDeltas(careless, seen))
+                .installer("patched", new TakingDeltas(true, seen)));
+        Disposable subscription = run(ota);
+        int before = source.requests().size();
+
+        channel.push(delta("patched"));
+        assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
+        assertThat(seen)
+                .singleElement()
+                .satisfies(trigger -> assertThat(trigger.delta()).isTrue());
+        for (String module : List.of("app", "default", "unknown")) {
+            channel.push(delta(module));
+            assertThat(last()).as(module).isInstanceOfSatisfying(UpgradeEvent.Failed.class, failed -> {
+                assertThat(failed.cause().reason()).isEqualTo(Reason.UNSUPPORTED);
+                assertThat(failed.cause().stage()).isEqualTo(OtaException.Stage.TRANSPORT);
+            });
+        }
+        assertThat(source.requests()).hasSize(before + 1);
+        List<UpgradeEvent> byHand = ota.upgrade(delta("app")).collectList().block(SOON);
+        assertThat(byHand).singleElement().isInstanceOf(UpgradeEvent.Failed.class);
+        subscription.dispose();
+    }
+
+    private UpgradeTrigger delta(String module) {
+        UpgradeTrigger whole = served(module, "2", bytes(10));
+        return new UpgradeTrigger(whole.device(), module, "2", whole.artifacts(), Map.of(), true);
+    }
+
+    private record TakingDeltas(boolean acceptsDeltas, List<UpgradeTrigger> seen) implements Installer {
+
+        @Override
+        public Mono<Effect> install(Verified verified) {
+            seen.add(verified.trigger());
+            return Mono.just(Effect.IMMEDIATE);
+        }
     }
 
     @Test

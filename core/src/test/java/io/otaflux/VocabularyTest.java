@@ -105,6 +105,16 @@ class VocabularyTest {
     }
 
     @Test
+    void aSignatureAndBeingADeltaMakeNoOtherUpgrade() {
+        Artifact signed = new Artifact("a", SIGNED, 10, List.of(SHA_256), "c2lnbmVk");
+
+        assertThat(new UpgradeTrigger(DEVICE, "app", "2", List.of(signed), Map.of(), true).key())
+                .isEqualTo(trigger("app", "2").key());
+        assertThat(signed.at(URI.create("https://other.example.com/")).signature())
+                .isEqualTo("c2lnbmVk");
+    }
+
+    @Test
     void anUpgradeLargerThanALongIsNone() {
         Artifact half = new Artifact("a", SIGNED, Long.MAX_VALUE / 2 + 1, List.of());
 

@@ -472,7 +472,12 @@ public final class MemoryStore implements ArtifactStore {
                     .toList();
             return new Entry(
                     new UpgradeTrigger(
-                            trigger.device(), trigger.module(), trigger.version(), artifacts, trigger.tags()),
+                            trigger.device(),
+                            trigger.module(),
+                            trigger.version(),
+                            artifacts,
+                            trigger.tags(),
+                            trigger.delta()),
                     entry.locationsComplete() && artifacts.equals(trigger.artifacts()),
                     entry.state(),
                     entry.reported(),
@@ -480,6 +485,9 @@ public final class MemoryStore implements ArtifactStore {
         }
 
         private URI withoutCredentials(URI location) {
+            if (location.isOpaque()) {
+                return location;
+            }
             String authority = location.getRawAuthority();
             String host = authority == null ? "" : authority.substring(authority.indexOf('@') + 1);
             return URI.create(location.getScheme() + "://" + host + location.getRawPath());

@@ -53,9 +53,12 @@ public interface UpgradeJournalContract {
                                 "app (1).bin",
                                 URI.create("https://example.com:8443/a%20b/app.bin"),
                                 1L << 40,
-                                List.of(Digest.md5("00".repeat(16)), Digest.sha256("ff".repeat(32)))),
-                        new Artifact("second", URI.create("mqtt:stream/7"), Artifact.UNKNOWN_SIZE, List.of())),
-                Map.of("note", "line one\nline two = 50 % | \u00e9\u4e16\ud83d\ude80 \u0000", "", "", "k=v", "-"));
+                                List.of(Digest.md5("00".repeat(16)), Digest.sha256("ff".repeat(32))),
+                                "bm90IGEgc2lnbmF0dXJl+/=="),
+                        new Artifact("second", URI.create("mqtt:stream/7"), Artifact.UNKNOWN_SIZE, List.of()),
+                        new Artifact("third", URI.create("mqtt:stream/8"), 0, List.of(), "what | is = no Base64\n")),
+                Map.of("note", "line one\nline two = 50 % | \u00e9\u4e16\ud83d\ude80 \u0000", "", "", "k=v", "-"),
+                true);
         UpgradeJournal.Entry entry = new UpgradeJournal.Entry(
                 trigger, true, UpgradeJournal.State.FAILED, true, "expected 1 but was 2\r\n\t(\"why\")");
 

@@ -42,6 +42,7 @@ import reactor.core.publisher.Mono;
  * <tr><td>{@code OTAFLUX_DIRECTORY}</td><td>the private directory that they are in, also the working directory</td></tr>
  * <tr><td>{@code OTAFLUX_PRODUCT}, {@code OTAFLUX_DEVICE}</td><td>whose upgrade it is</td></tr>
  * <tr><td>{@code OTAFLUX_MODULE}, {@code OTAFLUX_VERSION}</td><td>the module, and the version to reach</td></tr>
+ * <tr><td>{@code OTAFLUX_DELTA}</td><td>{@code 1} when the files are a difference from the running version, else {@code 0}</td></tr>
  * <tr><td>{@code OTAFLUX_NAME}, {@code OTAFLUX_SIZE}</td><td>name and length in bytes of the first file</td></tr>
  * <tr><td>{@code OTAFLUX_DIGEST}</td><td>digest of the first file, as {@code SHA-256:<hex>}</td></tr>
  * </table>
@@ -67,6 +68,7 @@ public final class CommandInstaller implements Installer {
     private final @Nullable Path workDirectory;
     private final Duration timeLimit;
     private final Effect effect;
+    private final boolean deltas;
     private volatile @Nullable UpgradeKey installed;
 
     private CommandInstaller(Builder builder) {
@@ -75,6 +77,7 @@ public final class CommandInstaller implements Installer {
         this.workDirectory = builder.workDirectory;
         this.timeLimit = builder.timeLimit;
         this.effect = builder.effect;
+        this.deltas = builder.deltas;
     }
 
     /** Runs {@code program} with {@code arguments}, with default settings. */
@@ -102,6 +105,11 @@ public final class CommandInstaller implements Installer {
     @Override
     public boolean awaitsRestart(UpgradeTrigger trigger) {
         return effect == Effect.AFTER_RESTART && trigger.key().equals(installed);
+    }
+
+    @Override
+    public boolean acceptsDeltas() {
+        return deltas;
     }
 
     private Path place() {
@@ -143,6 +151,7 @@ public final class CommandInstaller implements Installer {
         variables.put("OTAFLUX_DEVICE", trigger.device().name());
         variables.put("OTAFLUX_MODULE", trigger.module());
         variables.put("OTAFLUX_VERSION", trigger.version());
+        variables.put("OTAFLUX_DELTA", trigger.delta() ? "1" : "0");
         variables.put("OTAFLUX_NAME", verified.file().artifact().name());
         variables.put("OTAFLUX_SIZE", Long.toString(verified.file().size()));
         variables.put("OTAFLUX_DIGEST", verified.file().digest().toString());
@@ -317,6 +326,7 @@ public final class CommandInstaller implements Installer {
         private @Nullable Path workDirectory;
         private Duration timeLimit = Duration.ofMinutes(10);
         private Effect effect = Effect.IMMEDIATE;
+        private boolean deltas;
 
         private Builder(String program, String... arguments) {
             this.command =
@@ -347,6 +357,12 @@ public final class CommandInstaller implements Installer {
         /** When what the program did counts. Defaults to {@link Installer.Effect#IMMEDIATE}. */
         public Builder effect(Effect whenItCounts) {
             this.effect = Objects.requireNonNull(whenItCounts, "whenItCounts");
+            return this;
+        }
+
+        /** Lets the program have deltas too, which {@code OTAFLUX_DELTA} tells from whole files. Defaults to refusing them. */
+        public Builder acceptDeltas() {
+            this.deltas = true;
             return this;
         }
 

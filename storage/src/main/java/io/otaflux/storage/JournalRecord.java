@@ -19,7 +19,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * One line of the journal: a word that says what happened, then {@code name=value} pairs with a blank between them. A value
  * that has parts separates them by {@code |} and the digests in them by commas, which {@link Escaped} takes out of the
- * parts themselves.
+ * parts themselves. A signature is that of the artifact before it. Words that a reader does not know it skips, so that an
+ * older version of this library finds all it knows in what a newer one wrote.
  *
  * @param key whose entry it is
  * @param entry the entry to put, as it will be read back; null to remove the one that is there
@@ -34,8 +35,8 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
         List<Artifact> artifacts = trigger.artifacts().stream()
                 .map(artifact -> artifact.at(Locations.withoutCredentials(artifact.location())))
                 .toList();
-        UpgradeTrigger bare =
-                new UpgradeTrigger(trigger.device(), trigger.module(), trigger.version(), artifacts, trigger.tags());
+        UpgradeTrigger bare = new UpgradeTrigger(
+                trigger.device(), trigger.module(), trigger.version(), artifacts, trigger.tags(), trigger.delta());
         boolean complete = entry.locationsComplete() && artifacts.equals(trigger.artifacts());
         return new JournalRecord(
                 trigger.key(),
@@ -72,6 +73,12 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
             text.append('|').append(Escaped.escape(artifact.location().toString()));
             text.append('|').append(artifact.size());
             text.append('|').append(text(artifact.digests()));
+            if (artifact.signature() != null) {
+                append(text, "signature", artifact.signature());
+            }
+        }
+        if (entry.trigger().delta()) {
+            append(text, "delta", "true");
         }
         new TreeMap<>(entry.trigger().tags())
                 .forEach((name, value) -> text.append(" tag=")
@@ -107,6 +114,12 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
             String value = word.substring(equals + 1);
             switch (word.substring(0, equals)) {
                 case "artifact" -> artifacts.add(parseArtifact(value));
+                case "signature" -> {
+                    if (artifacts.isEmpty()) {
+                        throw new IllegalArgumentException("a signature without an artifact");
+                    }
+                    artifacts.add(signed(artifacts.remove(artifacts.size() - 1), Escaped.unescape(value)));
+                }
                 case "digests" -> digests.add(parseDigests(value));
                 case "tag" -> {
                     String[] tag = parts(value, 2);
@@ -122,7 +135,8 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
             case REMOVE -> remove(new UpgradeKey(device, module, version, digests));
             case PUT ->
                 put(new UpgradeJournal.Entry(
-                        new UpgradeTrigger(device, module, version, artifacts, tags),
+                        new UpgradeTrigger(
+                                device, module, version, artifacts, tags, Boolean.parseBoolean(single.get("delta"))),
                         Boolean.parseBoolean(required(single, "complete")),
                         UpgradeJournal.State.valueOf(required(single, "state")),
                         Boolean.parseBoolean(required(single, "reported")),
@@ -138,6 +152,10 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
                 URI.create(Escaped.unescape(parts[1])),
                 Long.parseLong(parts[2]),
                 parseDigests(parts[3]));
+    }
+
+    private static Artifact signed(Artifact artifact, String signature) {
+        return new Artifact(artifact.name(), artifact.location(), artifact.size(), artifact.digests(), signature);
     }
 
     static List<Digest> parseDigests(String value) {

@@ -91,6 +91,7 @@ class CommandInstallerTest implements InstallerContract {
         assertThat(lines)
                 .contains(
                         "OTAFLUX_FILES=2",
+                        "OTAFLUX_DELTA=0",
                         "OTAFLUX_PRODUCT=product",
                         "OTAFLUX_DEVICE=device",
                         "OTAFLUX_MODULE=app",

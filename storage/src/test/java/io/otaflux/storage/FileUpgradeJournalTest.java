@@ -8,6 +8,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
+import io.otaflux.Artifact;
+import io.otaflux.DeviceId;
+import io.otaflux.Digest;
 import io.otaflux.StorageException;
 import io.otaflux.UpgradeJournal;
 import io.otaflux.UpgradeJournal.State;
@@ -22,6 +25,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -160,6 +164,47 @@ class FileUpgradeJournalTest implements UpgradeJournalContract {
         put(reopen(), carrier);
 
         assertThat(entries(reopen())).containsExactly(carrier);
+    }
+
+    /** What version 0.1 wrote, byte for byte. */
+    @Test
+    void aJournalFromBeforeSignaturesAndDeltasIsRead() throws IOException {
+        Files.writeString(file(), """
+                8413d637 otaflux-journal 1
+                c48c61ed put product=a1B2 device=gateway-7 module=app version=2.0.0 state=ADMITTED reported=false complete=true\
+                 artifact=app%20(1).bin|https://example.com/app.bin|1000|SHA-256:abababababababababababababababababababababababababababababababab tag=note|50%20%25
+                """);
+
+        FileUpgradeJournal journal = reopen(Disk.REAL);
+
+        assertThat(journal.damagedLines()).isZero();
+        assertThat(entries(journal))
+                .containsExactly(new UpgradeJournal.Entry(
+                        new UpgradeTrigger(
+                                new DeviceId("a1B2", "gateway-7"),
+                                "app",
+                                "2.0.0",
+                                List.of(new Artifact(
+                                        "app (1).bin",
+                                        URI.create("https://example.com/app.bin"),
+                                        1_000,
+                                        List.of(Digest.sha256("ab".repeat(32))))),
+                                Map.of("note", "50 %")),
+                        true,
+                        State.ADMITTED,
+                        false,
+                        null));
+    }
+
+    /** The other way round: a device whose library was rolled back finds its upgrades. */
+    @Test
+    void whatANewerVersionKnowsOfAnUpgradeDoesNotHideIt() {
+        UpgradeJournal.Entry entry = entry("app", "2.0.0", State.ADMITTED, null);
+
+        JournalRecord read =
+                JournalRecord.parse(JournalRecord.put(entry).text() + " unheard_of=1 signature=a delta=true");
+
+        assertThat(read.key()).isEqualTo(entry.trigger().key());
     }
 
     @Test

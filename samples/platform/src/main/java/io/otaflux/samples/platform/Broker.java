@@ -21,8 +21,23 @@ interface Broker extends AutoCloseable {
     /** Whether {@link Presence} hears of devices; if not, a device counts as online once it has reported something. */
     boolean tellsPresence();
 
+    /**
+     * What to publish so that a message on a topic reaches a device's connection. The topic itself, unless the connection
+     * did not, or could not, subscribe to it.
+     */
+    default Delivery deliver(DeviceKey connection, String topic, byte[] payload) {
+        return new Delivery(topic, payload);
+    }
+
+    /** Ends a device's connection, if it has one here. */
+    default void disconnect(DeviceKey device) {}
+
     @Override
     void close();
+
+    /** A publication; never compared. */
+    @SuppressWarnings("ArrayRecordComponent")
+    record Delivery(String topic, byte[] payload) {}
 
     /** A user name and password; the password is not part of {@link #toString()}. */
     record Login(String username, String password) {
@@ -45,7 +60,10 @@ interface Broker extends AutoCloseable {
         /** The device has logged in. */
         void connected(DeviceKey device);
 
-        /** The device's connection is gone. */
+        /** The device's connection is gone, and no other has taken its place. */
         void disconnected(DeviceKey device);
+
+        /** A device's connection published on a topic of another device, and was not let. */
+        void refused(DeviceKey connection, DeviceKey device);
     }
 }

@@ -44,17 +44,35 @@ final class DeviceAuthenticator {
             return Optional.empty();
         }
         Optional<DeviceKey> claimed = device(username);
-        String algorithm = ALGORITHMS.get(
-                parameters(clientId).getOrDefault("signmethod", "hmacmd5").toLowerCase(Locale.ROOT));
-        byte[] presented = unhex(password);
-        if (claimed.isEmpty() || algorithm == null || presented == null) {
+        if (claimed.isEmpty()) {
             return Optional.empty();
         }
         DeviceKey device = claimed.get();
-        String secret = secrets.apply(device);
-        // An unknown device costs the same work as a known one, so that timing does not tell which devices exist.
-        byte[] expected = hmac(algorithm, secret == null ? NO_SECRET : secret, signedText(clientId, device));
-        return MessageDigest.isEqual(expected, presented) && secret != null ? claimed : Optional.empty();
+        String method = parameters(clientId).getOrDefault("signmethod", "hmacmd5");
+        return isSigned(method, secrets.apply(device), signedText(clientId, device), password)
+                ? claimed
+                : Optional.empty();
+    }
+
+    /**
+     * Whether a signature, in hex of any case, is the HMAC of a text.
+     *
+     * @param method {@code hmacmd5}, {@code hmacsha1} or {@code hmacsha256} in any case
+     * @param secret the key, or null for one that nobody has: it costs the same work as a wrong one, so that timing does not
+     *     tell which devices exist
+     */
+    static boolean isSigned(String method, @Nullable String secret, String text, String signature) {
+        String algorithm = ALGORITHMS.get(method.toLowerCase(Locale.ROOT));
+        byte[] presented = unhex(signature);
+        if (algorithm == null || presented == null) {
+            return false;
+        }
+        byte[] expected = hmac(algorithm, secret == null ? NO_SECRET : secret, text);
+        return MessageDigest.isEqual(expected, presented) && secret != null;
+    }
+
+    static boolean isMethod(String method) {
+        return ALGORITHMS.containsKey(method.toLowerCase(Locale.ROOT));
     }
 
     /** Whether a session asks to be sent its topics without subscribing to them. */

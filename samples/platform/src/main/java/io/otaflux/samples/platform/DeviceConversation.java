@@ -37,6 +37,12 @@ final class DeviceConversation implements AutoCloseable {
 
         /** Emits the payload of the answer. */
         Mono<byte[]> queried(DeviceKey device, DeviceMessages.Query query);
+
+        /** Emits the payload of the answer to any other request. */
+        Mono<byte[]> requested(DeviceKey device, DeviceTopics.Kind kind, DeviceMessages.Request request);
+
+        /** Whose connection a device is reached over: its own, or that of the gateway that it is logged in through. */
+        DeviceKey connection(DeviceKey device);
     }
 
     private static final Logger log = LoggerFactory.getLogger(DeviceConversation.class);
@@ -99,11 +105,24 @@ final class DeviceConversation implements AutoCloseable {
                         refusal == null ? error : refusal));
     }
 
+    /** Publishes to a device, over its own connection or its gateway's. */
+    Mono<Void> publish(DeviceKey device, String topic, byte[] payload) {
+        return publishOver(listener.connection(device), topic, payload);
+    }
+
+    /** Publishes over a device's own connection, whatever device the topic belongs to. */
+    Mono<Void> publishOver(DeviceKey connection, String topic, byte[] payload) {
+        return Mono.defer(() -> {
+            Broker.Delivery delivery = broker.deliver(connection, topic, payload);
+            return publish(delivery.topic(), delivery.payload());
+        });
+    }
+
     /**
-     * Publishes to one device, not retained. At QoS 1: the real platform was seen to push at QoS 0, but a device gets the lower
+     * Publishes, not retained. At QoS 1: the real platform was seen to push at QoS 0, but a device gets the lower
      * of this and what it subscribed with, so QoS 1 takes nothing from those who want 0 and loses nothing for the others.
      */
-    Mono<Void> publish(String topic, byte[] payload) {
+    private Mono<Void> publish(String topic, byte[] payload) {
         return Mono.fromFuture(() -> client.publishWith()
                         .topic(topic)
                         .qos(MqttQos.AT_LEAST_ONCE)
@@ -178,8 +197,15 @@ final class DeviceConversation implements AutoCloseable {
             case PROGRESS -> listener.progressed(device, DeviceMessages.readProgress(payload));
             case QUERY ->
                 listener.queried(device, DeviceMessages.readQuery(payload))
-                        .flatMap(answer -> publish(DeviceTopics.queryReply(device), answer));
+                        .flatMap(answer -> answer(device, message, answer));
+            default ->
+                listener.requested(device, address.kind(), DeviceMessages.readRequest(payload))
+                        .flatMap(answer -> answer(device, message, answer));
         };
+    }
+
+    private Mono<Void> answer(DeviceKey device, Mqtt3Publish question, byte[] answer) {
+        return publish(device, DeviceTopics.reply(question.getTopic().toString()), answer);
     }
 
     private void ignore(Mqtt3Publish message, @Nullable String why) {

@@ -1,7 +1,12 @@
 package io.otaflux.samples.platform;
 
-/** What names a device: its product and its name within the product. */
-record DeviceKey(String productKey, String deviceName) {
+/**
+ * What names a device: its product and its name within the product.
+ *
+ * @param productKey its product
+ * @param deviceName its name within the product
+ */
+public record DeviceKey(String productKey, String deviceName) {
 
     @Override
     public String toString() {

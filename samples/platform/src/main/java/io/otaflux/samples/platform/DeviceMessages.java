@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -36,6 +37,9 @@ final class DeviceMessages {
 
     /** A device asks what there is to do. {@code id} is whatever it sent, to be sent back as it is. */
     record Query(String module, JsonNode id) {}
+
+    /** Any other request of a device; {@code id} is whatever it sent, {@code params} is null if it sent none. */
+    record Request(JsonNode id, JsonNode params) {}
 
     /** A message cannot be understood; the text says why and holds nothing of the message but the names of its fields. */
     static final class MalformedMessageException extends RuntimeException {
@@ -71,10 +75,37 @@ final class DeviceMessages {
     static Query readQuery(byte[] payload) {
         JsonNode message = read(payload);
         JsonNode params = message.path("params");
-        JsonNode id = message.path("id");
-        return new Query(
-                params.isObject() ? module(params) : Limits.DEFAULT_MODULE,
-                id.isMissingNode() ? JsonNodeFactory.instance.textNode("") : id);
+        return new Query(params.isObject() ? module(params) : Limits.DEFAULT_MODULE, id(message));
+    }
+
+    static Request readRequest(byte[] payload) {
+        JsonNode message = read(payload);
+        JsonNode params = message.path("params");
+        if (params.isTextual()) {
+            // Alibaba's C client sends the parameters of thing/topo/get as a text that holds an object.
+            params = read(params.textValue().getBytes(StandardCharsets.UTF_8));
+        }
+        return new Request(id(message), params.isMissingNode() ? JsonNodeFactory.instance.nullNode() : params);
+    }
+
+    /** An answer. All four fields are always there: Alibaba's C client drops one that lacks any of them. */
+    static byte[] reply(JsonNode id, int code, JsonNode data, String message) {
+        ObjectNode root = JSON.createObjectNode();
+        root.set("id", id);
+        root.put("code", code);
+        root.set("data", data);
+        root.put("message", message);
+        return write(root);
+    }
+
+    /** What the platform asks of a device. */
+    static byte[] request(long id, String method, JsonNode params) {
+        ObjectNode root = JSON.createObjectNode();
+        root.put("id", Long.toString(id));
+        root.put("version", "1.0");
+        root.set("params", params);
+        root.put("method", method);
+        return write(root);
     }
 
     /**
@@ -101,12 +132,7 @@ final class DeviceMessages {
     }
 
     private static byte[] queryReply(Query query, ObjectNode data) {
-        ObjectNode root = JSON.createObjectNode();
-        root.set("id", query.id());
-        root.put("code", 200);
-        root.set("data", data);
-        root.put("message", "success");
-        return write(root);
+        return reply(query.id(), 200, data, "success");
     }
 
     private static ObjectNode data(Jobs.Offer offer, URI url) {
@@ -151,6 +177,11 @@ final class DeviceMessages {
         }
     }
 
+    private static JsonNode id(JsonNode message) {
+        JsonNode id = message.path("id");
+        return id.isValueNode() ? id : JsonNodeFactory.instance.textNode("");
+    }
+
     private static JsonNode params(JsonNode message) {
         JsonNode params = message.path("params");
         if (!params.isObject()) {
@@ -170,7 +201,7 @@ final class DeviceMessages {
         return module;
     }
 
-    private static @Nullable String text(JsonNode node, String field) {
+    static @Nullable String text(JsonNode node, String field) {
         JsonNode value = node.path(field);
         return value.isTextual() || value.isNumber() ? value.asText() : null;
     }

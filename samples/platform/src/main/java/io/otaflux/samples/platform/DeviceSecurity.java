@@ -4,6 +4,8 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
 import javax.security.auth.Subject;
 import org.apache.activemq.artemis.core.security.CheckType;
 import org.apache.activemq.artemis.core.security.Role;
@@ -17,11 +19,23 @@ final class DeviceSecurity implements ActiveMQSecurityManager5 {
 
     private final DeviceAuthenticator authenticator;
     private final Broker.Login platform;
+    private final Function<DeviceKey, @Nullable DeviceKey> gateways;
+    private final BiConsumer<DeviceKey, DeviceKey> refused;
 
-    /** @param platform the login of the platform's own client, which may use every topic */
-    DeviceSecurity(DeviceAuthenticator authenticator, Broker.Login platform) {
+    /**
+     * @param platform the login of the platform's own client, which may use every topic
+     * @param gateways the gateway through which a device is logged in, or null; that gateway may use the device's topics
+     * @param refused hears of a device that published on a topic of another and was not let
+     */
+    DeviceSecurity(
+            DeviceAuthenticator authenticator,
+            Broker.Login platform,
+            Function<DeviceKey, @Nullable DeviceKey> gateways,
+            BiConsumer<DeviceKey, DeviceKey> refused) {
         this.authenticator = authenticator;
         this.platform = platform;
+        this.gateways = gateways;
+        this.refused = refused;
     }
 
     @Override
@@ -55,24 +69,46 @@ final class DeviceSecurity implements ActiveMQSecurityManager5 {
         if (user.equals(platform.username())) {
             return true;
         }
-        Optional<DeviceKey> device = DeviceAuthenticator.device(user);
-        if (device.isEmpty()) {
+        DeviceKey device = DeviceAuthenticator.device(user).orElse(null);
+        if (device == null) {
             return false;
         }
         // A queue of a subscription is checked as address::queue.
         int queue = address.indexOf("::");
         String topic = queue < 0 ? address : address.substring(0, queue);
         return switch (checkType) {
-            case SEND -> DeviceTopics.mayPublish(device.get(), topic);
+            case SEND -> mayPublish(device, topic);
             case CONSUME,
                     CREATE_NON_DURABLE_QUEUE,
                     DELETE_NON_DURABLE_QUEUE,
                     CREATE_DURABLE_QUEUE,
-                    DELETE_DURABLE_QUEUE -> DeviceTopics.maySubscribe(device.get(), topic);
+                    DELETE_DURABLE_QUEUE -> maySubscribe(device, topic);
             case CREATE_ADDRESS ->
-                DeviceTopics.maySubscribe(device.get(), topic) || DeviceTopics.mayPublish(device.get(), topic);
+                DeviceTopics.isFromDevice(topic) ? mayPublish(device, topic) : maySubscribe(device, topic);
             default -> false;
         };
+    }
+
+    /** Whether a connection may listen to a filter: one of its device's, or of a sub-device that is logged in through it. */
+    boolean maySubscribe(DeviceKey device, String filter) {
+        return filter.equals(Outbox.address(device)) || (DeviceTopics.isForDevice(filter) && mayUse(device, filter));
+    }
+
+    private boolean mayPublish(DeviceKey device, String topic) {
+        if (!DeviceTopics.isFromDevice(topic)) {
+            return false;
+        }
+        boolean allowed = mayUse(device, topic);
+        // An answer to "you are disabled" comes when the session is over, and is not worth an error.
+        if (!allowed && !topic.endsWith("_reply")) {
+            DeviceTopics.device(topic).ifPresent(other -> refused.accept(device, other));
+        }
+        return allowed;
+    }
+
+    private boolean mayUse(DeviceKey device, String topic) {
+        DeviceKey owner = DeviceTopics.device(topic).orElse(null);
+        return owner != null && (owner.equals(device) || device.equals(gateways.apply(owner)));
     }
 
     @Override

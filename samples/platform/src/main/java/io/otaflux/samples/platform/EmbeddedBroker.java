@@ -1,12 +1,18 @@
 package io.otaflux.samples.platform;
 
+import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.ChannelPipeline;
 import io.netty.handler.codec.mqtt.MqttConnAckMessage;
 import io.netty.handler.codec.mqtt.MqttConnectMessage;
 import io.netty.handler.codec.mqtt.MqttConnectReturnCode;
 import io.netty.handler.codec.mqtt.MqttMessage;
 import io.netty.handler.codec.mqtt.MqttMessageBuilders;
+import io.netty.handler.codec.mqtt.MqttPublishMessage;
 import io.netty.handler.codec.mqtt.MqttQoS;
+import io.netty.handler.codec.mqtt.MqttSubscribeMessage;
 import io.netty.handler.codec.mqtt.MqttTopicSubscription;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -19,12 +25,13 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import org.apache.activemq.artemis.api.core.SimpleString;
 import org.apache.activemq.artemis.core.config.Configuration;
 import org.apache.activemq.artemis.core.config.WildcardConfiguration;
 import org.apache.activemq.artemis.core.config.impl.ConfigurationImpl;
 import org.apache.activemq.artemis.core.protocol.mqtt.MQTTInterceptor;
-import org.apache.activemq.artemis.core.protocol.mqtt.MQTTSessionState;
+import org.apache.activemq.artemis.core.protocol.mqtt.MQTTProtocolHandler;
 import org.apache.activemq.artemis.core.protocol.mqtt.MQTTStateManager;
 import org.apache.activemq.artemis.core.remoting.impl.netty.NettyConnection;
 import org.apache.activemq.artemis.core.server.ActiveMQServer;
@@ -51,8 +58,9 @@ import org.slf4j.LoggerFactory;
  *       disagree on what the real platform does with it).
  *   <li>A second login of a device ends its first connection, whatever client ids the two use, and devices that use the
  *       same client id do not get in each other's way: a session belongs to a device ({@link DeviceSecurity}).
- *   <li>A session whose client id has {@code _ss=1} is subscribed to its topics by the broker: Alibaba's C client never
- *       sends a SUBSCRIBE for them.
+ *   <li>A session whose client id has {@code _ss=1} is sent its topics without subscribing: Alibaba's C client never sends a
+ *       SUBSCRIBE for them. A gateway is sent the topics of the sub-devices that are logged in through it in the same way
+ *       ({@link Outbox}), and may, but need not, subscribe to them.
  * </ul>
  *
  * <p>It keeps nothing on disk: what a device missed is pushed again when it listens again.
@@ -65,6 +73,8 @@ final class EmbeddedBroker implements Broker {
     private static final long GOODBYE_SECONDS = 1;
     private static final int SHORTEST_KEEPALIVE_SECONDS = 30;
     private static final long MAX_BYTES_PER_TOPIC = 16L << 20;
+    /** Room for a push with twenty files to each of two thousand sub-devices. */
+    private static final long MAX_BYTES_PER_OUTBOX = 64L << 20;
 
     private final String host;
     private final boolean isAnyAddress;
@@ -72,7 +82,7 @@ final class EmbeddedBroker implements Broker {
     private final DeviceSecurity security;
     private final Presence presence;
     private final ActiveMQServer server;
-    private final Map<DeviceKey, RemotingConnection> connections = new ConcurrentHashMap<>();
+    private final Map<DeviceKey, Session> sessions = new ConcurrentHashMap<>();
     private final Map<DeviceKey, Set<Long>> listeners = new HashMap<>();
     private final int port;
     private volatile @Nullable RemotingConnection platformConnection;
@@ -84,15 +94,22 @@ final class EmbeddedBroker implements Broker {
      * @param host the address to listen on
      * @param port the port to listen on, or 0 for any free one
      * @param scratch a directory for the broker's own use
+     * @param gateways the gateway through which a device is logged in, or null
      * @throws IOException if it does not start, for example because the port is taken
      */
-    EmbeddedBroker(String host, int port, Path scratch, DeviceAuthenticator authenticator, Presence presence)
+    EmbeddedBroker(
+            String host,
+            int port,
+            Path scratch,
+            DeviceAuthenticator authenticator,
+            Function<DeviceKey, @Nullable DeviceKey> gateways,
+            Presence presence)
             throws IOException {
         this.host = host;
         this.isAnyAddress = InetAddress.getByName(host).isAnyLocalAddress();
         this.presence = presence;
         this.login = new Login("otaflux-platform", DurableFiles.randomHex(16));
-        this.security = new DeviceSecurity(authenticator, login);
+        this.security = new DeviceSecurity(authenticator, login, gateways, presence::refused);
         ServiceRegistryImpl services = new ServiceRegistryImpl();
         services.addIncomingInterceptor((MQTTInterceptor) this::incoming);
         services.addOutgoingInterceptor((MQTTInterceptor) this::outgoing);
@@ -151,12 +168,6 @@ final class EmbeddedBroker implements Broker {
         // Topics keep their slashes as addresses, so that permissions read like the protocol's documents.
         WildcardConfiguration topics =
                 new WildcardConfiguration().setDelimiter('/').setSingleWord('+').setAnyWords('#');
-        AddressSettings settings = new AddressSettings()
-                // Nobody listens there: what cannot be delivered is pushed again when its device is back.
-                .setDeadLetterAddress(UNDELIVERABLE)
-                .setExpiryAddress(UNDELIVERABLE)
-                .setMaxSizeBytes(MAX_BYTES_PER_TOPIC)
-                .setAddressFullMessagePolicy(AddressFullMessagePolicy.DROP);
         return new ConfigurationImpl()
                 .setName("otaflux-platform")
                 .setPersistenceEnabled(false)
@@ -169,11 +180,21 @@ final class EmbeddedBroker implements Broker {
                 .setMaxDiskUsage(-1)
                 .setPagingDirectory(scratch.resolve("paging").toString())
                 .setWildCardConfiguration(topics)
-                .addAddressSetting("#", settings)
+                .addAddressSetting("#", addressSettings(MAX_BYTES_PER_TOPIC))
+                .addAddressSetting(Outbox.ADDRESSES, addressSettings(MAX_BYTES_PER_OUTBOX))
                 .addAcceptorConfiguration(
                         ACCEPTOR,
                         "tcp://" + host + ":" + port
                                 + "?protocols=MQTT;closeMqttConnectionOnPublishAuthorizationFailure=false");
+    }
+
+    private static AddressSettings addressSettings(long maxBytes) {
+        return new AddressSettings()
+                // Nobody listens there: what cannot be delivered is pushed again when its device is back.
+                .setDeadLetterAddress(UNDELIVERABLE)
+                .setExpiryAddress(UNDELIVERABLE)
+                .setMaxSizeBytes(maxBytes)
+                .setAddressFullMessagePolicy(AddressFullMessagePolicy.DROP);
     }
 
     private boolean incoming(MqttMessage packet, RemotingConnection connection) {
@@ -184,15 +205,21 @@ final class EmbeddedBroker implements Broker {
         MqttConnAckMessage refusal = MqttMessageBuilders.connAck()
                 .returnCode(MqttConnectReturnCode.CONNECTION_REFUSED_IDENTIFIER_REJECTED)
                 .build();
-        ((NettyConnection) connection.getTransportConnection())
-                .getChannel()
-                .writeAndFlush(refusal)
-                .addListener(ChannelFutureListener.CLOSE);
+        channel(connection).writeAndFlush(refusal).addListener(ChannelFutureListener.CLOSE);
         return false;
+    }
+
+    private static Channel channel(RemotingConnection connection) {
+        return ((NettyConnection) connection.getTransportConnection()).getChannel();
     }
 
     /** A device's CONNACK passes here after its login was accepted and before its session starts. */
     private boolean outgoing(MqttMessage packet, RemotingConnection connection) {
+        if (packet instanceof MqttPublishMessage publish
+                && Outbox.isAddress(publish.variableHeader().topicName())) {
+            channel(connection).writeAndFlush(Outbox.open(publish)).addListener(ChannelFutureListener.CLOSE_ON_FAILURE);
+            return false;
+        }
         if (packet instanceof MqttConnAckMessage accepted
                 && accepted.variableHeader().connectReturnCode() == MqttConnectReturnCode.CONNECTION_ACCEPTED) {
             Optional<DeviceKey> device = security.device(connection);
@@ -206,26 +233,90 @@ final class EmbeddedBroker implements Broker {
         return true;
     }
 
+    /** @param isImplicit whether it is sent its topics without subscribing to them */
+    private record Session(RemotingConnection connection, boolean isImplicit) {}
+
     private void loggedIn(DeviceKey device, RemotingConnection connection) {
-        if (DeviceAuthenticator.wantsImplicitSubscriptions(security.originalClientId(connection))) {
-            subscribe(device, connection.getClientID());
+        ChannelPipeline pipeline = channel(connection).pipeline();
+        pipeline.addBefore(
+                pipeline.context(MQTTProtocolHandler.class).name(), null, new SubDeviceSubscriptions(device));
+        subscribe(device, connection.getClientID());
+        boolean isImplicit = DeviceAuthenticator.wantsImplicitSubscriptions(security.originalClientId(connection));
+        synchronized (sessions) {
+            sessions.put(device, new Session(connection, isImplicit));
+            presence.connected(device);
         }
-        connections.put(device, connection);
-        presence.connected(device);
     }
 
     /** The session, once it starts, takes up the subscriptions in its state as those of an earlier connection. */
     private void subscribe(DeviceKey device, String sessionName) {
         try {
-            MQTTSessionState session = MQTTStateManager.getInstance(server).getSessionState(sessionName);
-            for (String topic : DeviceTopics.implicitSubscriptions(device)) {
-                session.addSubscription(
-                        new MqttTopicSubscription(topic, MqttQoS.AT_LEAST_ONCE),
-                        server.getConfiguration().getWildcardConfiguration(),
-                        null);
-            }
+            MQTTStateManager.getInstance(server)
+                    .getSessionState(sessionName)
+                    .addSubscription(
+                            new MqttTopicSubscription(Outbox.address(device), MqttQoS.AT_LEAST_ONCE),
+                            server.getConfiguration().getWildcardConfiguration(),
+                            null);
         } catch (Exception e) {
             throw new IllegalStateException("device " + device + " could not be subscribed to its topics", e);
+        }
+    }
+
+    @Override
+    public Delivery deliver(DeviceKey connection, String topic, byte[] payload) {
+        Session session = sessions.get(connection);
+        boolean isOwn = DeviceTopics.device(topic).filter(connection::equals).isPresent();
+        return isOwn && (session == null || !session.isImplicit())
+                ? new Delivery(topic, payload)
+                : new Delivery(Outbox.address(connection), Outbox.seal(topic, payload));
+    }
+
+    @Override
+    public void disconnect(DeviceKey device) {
+        Session session = sessions.get(device);
+        if (session != null) {
+            channel(session.connection()).close().addListener(ChannelFutureListener.CLOSE_ON_FAILURE);
+        }
+    }
+
+    /**
+     * Acknowledges a gateway's subscriptions to what it is sent anyway, before the broker sees them: thousands of sub-devices
+     * would else be thousands of queues. (An interceptor of the broker cannot do this: a packet that it keeps back ends the
+     * connection.)
+     */
+    private final class SubDeviceSubscriptions extends ChannelInboundHandlerAdapter {
+
+        private final DeviceKey device;
+
+        SubDeviceSubscriptions(DeviceKey device) {
+            this.device = device;
+        }
+
+        @Override
+        public void channelRead(ChannelHandlerContext context, Object packet) {
+            MqttMessage answer = packet instanceof MqttSubscribeMessage subscribe ? answer(subscribe) : null;
+            if (answer == null) {
+                context.fireChannelRead(packet);
+            } else {
+                context.writeAndFlush(answer).addListener(ChannelFutureListener.CLOSE_ON_FAILURE);
+            }
+        }
+
+        private @Nullable MqttMessage answer(MqttSubscribeMessage subscribe) {
+            var answer = MqttMessageBuilders.subAck()
+                    .packetId(subscribe.variableHeader().messageId());
+            for (MqttTopicSubscription subscription : subscribe.payload().topicSubscriptions()) {
+                String filter = subscription.topicFilter();
+                Optional<DeviceKey> owner = DeviceTopics.device(filter);
+                if (owner.isEmpty() || owner.get().equals(device) || !security.maySubscribe(device, filter)) {
+                    return null;
+                }
+                answer.addGrantedQos(
+                        subscription.qualityOfService() == MqttQoS.AT_MOST_ONCE
+                                ? MqttQoS.AT_MOST_ONCE
+                                : MqttQoS.AT_LEAST_ONCE);
+            }
+            return answer.build();
         }
     }
 
@@ -255,7 +346,23 @@ final class EmbeddedBroker implements Broker {
         }
 
         private Optional<DeviceKey> device(ServerConsumer consumer) {
-            return DeviceTopics.upgradeTarget(consumer.getQueueAddress().toString());
+            String address = consumer.getQueueAddress().toString();
+            return DeviceTopics.upgradeTarget(address)
+                    .or(() -> Outbox.device(address).filter(device -> {
+                        Session session = sessions.get(device);
+                        return session != null && session.isImplicit();
+                    }));
+        }
+    }
+
+    /** Under the same lock as a login, so that a second login and the end of the first are told in their order. */
+    private void loggedOut(DeviceKey device, RemotingConnection connection) {
+        synchronized (sessions) {
+            Session session = sessions.get(device);
+            if (session != null && session.connection().equals(connection)) {
+                sessions.remove(device);
+                presence.disconnected(device);
+            }
         }
     }
 
@@ -269,8 +376,8 @@ final class EmbeddedBroker implements Broker {
                 if (connection.equals(platformConnection)) {
                     platformGone.countDown();
                 }
-            } else if (connections.remove(device.get(), connection)) {
-                presence.disconnected(device.get());
+            } else {
+                loggedOut(device.get(), connection);
             }
         }
     }

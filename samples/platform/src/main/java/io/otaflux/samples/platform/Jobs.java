@@ -39,12 +39,12 @@ final class Jobs {
         return taken;
     }
 
-    Product createProduct(String productKey, Instant now) {
+    RegisteredProduct createProduct(String productKey, Instant now) {
         Limits.name("productKey", productKey);
         if (state.hasProduct(productKey)) {
             throw RequestRefusedException.conflict("product '" + productKey + "' exists already");
         }
-        Product product = new Product(productKey, now);
+        RegisteredProduct product = RegisteredProduct.of(productKey, now);
         state.put(product);
         return product;
     }
@@ -55,8 +55,25 @@ final class Jobs {
         if (state.device(key) != null) {
             throw RequestRefusedException.conflict("device '" + key + "' exists already");
         }
-        RegisteredDevice device = new RegisteredDevice(key.productKey(), key.deviceName(), secret, Map.of(), now);
+        RegisteredDevice device = RegisteredDevice.of(key, secret, now);
         state.put(device);
+        return device;
+    }
+
+    /** Forgets a device and cancels what it had to do. */
+    void deleteDevice(DeviceKey key, Instant now) {
+        requireDevice(key);
+        listening.remove(key);
+        state.unfinished(key)
+                .forEach(task -> update(task, TaskStateMachine.cancelled(task, "the device was deleted", now)));
+        state.remove(key);
+    }
+
+    RegisteredDevice requireDevice(DeviceKey key) {
+        RegisteredDevice device = state.device(key);
+        if (device == null) {
+            throw RequestRefusedException.notFound("device", key.toString());
+        }
         return device;
     }
 
@@ -247,11 +264,13 @@ final class Jobs {
         return firmware;
     }
 
-    void requireProduct(String productKey) {
+    RegisteredProduct requireProduct(String productKey) {
         Limits.name("productKey", productKey);
-        if (!state.hasProduct(productKey)) {
+        RegisteredProduct product = state.product(productKey);
+        if (product == null) {
             throw RequestRefusedException.notFound("product", productKey);
         }
+        return product;
     }
 
     private Job.Status status(StoredJob job) {

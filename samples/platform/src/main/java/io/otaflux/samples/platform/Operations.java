@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -31,13 +32,19 @@ final class Operations {
     private final StateLoop loop;
     private final PlatformState state;
     private final Jobs jobs;
+    private final SubDevices subDevices;
     private final Supplier<Instant> clock;
-    private final Set<DeviceKey> online = ConcurrentHashMap.newKeySet();
+    private final Set<DeviceKey> connections = ConcurrentHashMap.newKeySet();
+    private final Set<DeviceKey> online = new HashSet<>();
     private final Sinks.Many<TaskChange> changes = Sinks.many().multicast().directBestEffort();
     private final Sinks.Many<PlatformEvent> events = Sinks.many().multicast().directBestEffort();
 
-    Operations(StateLoop loop, PlatformState state, Jobs jobs, Supplier<Instant> clock) {
+    /** @param disconnect ends a device's own connection */
+    Operations(
+            StateLoop loop, PlatformState state, Jobs jobs, Supplier<Instant> clock, Consumer<DeviceKey> disconnect) {
         this.loop = loop;
+        this.subDevices =
+                new SubDevices(state, jobs, new Registration(state), connections::contains, disconnect, this::present);
         this.state = state;
         this.jobs = jobs;
         this.clock = clock;
@@ -47,12 +54,37 @@ final class Operations {
         return Mono.fromFuture(() -> loop.submit(command)).publishOn(Schedulers.parallel());
     }
 
-    Mono<Product> createProduct(String productKey) {
-        return run(() -> jobs.createProduct(productKey, clock.get()));
+    /** Emits the product with its secret, which is not told again. */
+    Mono<ProductCredentials> createProduct(String productKey) {
+        return run(() -> jobs.createProduct(productKey, clock.get())).map(RegisteredProduct::credentials);
+    }
+
+    Mono<Product> product(String productKey) {
+        return run(() -> jobs.requireProduct(productKey).view());
+    }
+
+    Mono<Product> allowDynamicRegistration(String productKey, boolean allowed) {
+        return run(() -> {
+                    RegisteredProduct product = jobs.requireProduct(productKey).withDynamicRegistration(allowed);
+                    state.put(product);
+                    return product;
+                })
+                .map(RegisteredProduct::view);
+    }
+
+    /** Replaces a product's secret; emits the new one, which is not told again. */
+    Mono<ProductCredentials> renewProductSecret(String productKey) {
+        return run(() -> {
+                    RegisteredProduct product = jobs.requireProduct(productKey).withFreshSecret();
+                    state.put(product);
+                    return product;
+                })
+                .map(RegisteredProduct::credentials);
     }
 
     Mono<List<Product>> products() {
         return run(() -> state.products().stream()
+                .map(RegisteredProduct::view)
                 .sorted(Comparator.comparing(Product::productKey))
                 .toList());
     }
@@ -74,13 +106,88 @@ final class Operations {
     }
 
     Mono<Device> device(DeviceKey key) {
+        return run(() -> view(jobs.requireDevice(key)));
+    }
+
+    /** Shuts a device out and ends its connection or session, or lets it in again. */
+    Mono<Device> disable(DeviceKey key, boolean disabled) {
         return run(() -> {
-            RegisteredDevice device = state.device(key);
-            if (device == null) {
-                throw RequestRefusedException.notFound("device", key.toString());
-            }
+            subDevices.disable(key, disabled);
+            return view(jobs.requireDevice(key));
+        });
+    }
+
+    /** Lets a device register again, as if it had never logged in. */
+    Mono<Device> reset(DeviceKey key) {
+        return run(() -> {
+            RegisteredDevice device = jobs.requireDevice(key).asActivated(false);
+            state.put(device);
             return view(device);
         });
+    }
+
+    /** Forgets a device, cancels its tasks, and frees its sub-devices; emits what it was. */
+    Mono<Device> deleteDevice(DeviceKey key) {
+        return run(() -> {
+            Device device = view(jobs.requireDevice(key));
+            subDevices.delete(key, clock.get());
+            return device;
+        });
+    }
+
+    Mono<List<Device>> topology(DeviceKey gateway) {
+        return run(() -> {
+            jobs.requireDevice(gateway);
+            return state.subDevices(gateway).stream()
+                    .map(jobs::requireDevice)
+                    .sorted(Comparator.comparing(RegisteredDevice::productKey)
+                            .thenComparing(RegisteredDevice::deviceName))
+                    .map(this::view)
+                    .toList();
+        });
+    }
+
+    Mono<Device> link(DeviceKey gateway, DeviceKey device) {
+        return run(() -> {
+            subDevices.link(gateway, device);
+            return view(jobs.requireDevice(device));
+        });
+    }
+
+    Mono<Device> unlink(DeviceKey gateway, DeviceKey device) {
+        return run(() -> {
+            subDevices.unlink(gateway, device);
+            return view(jobs.requireDevice(device));
+        });
+    }
+
+    /** Asks a gateway to add a device to its topology; emits the device as it still is. */
+    Mono<Device> invite(DeviceKey gateway, DeviceKey device) {
+        return run(() -> {
+            subDevices.invite(gateway, device);
+            return view(jobs.requireDevice(device));
+        });
+    }
+
+    /** Emits the answer to a gateway's request. */
+    Mono<byte[]> requested(DeviceKey gateway, DeviceTopics.Kind kind, DeviceMessages.Request request) {
+        return run(() -> subDevices.requested(gateway, kind, request, clock.get()));
+    }
+
+    /** Whose connection a device is reached over. On any thread. */
+    DeviceKey connection(DeviceKey device) {
+        DeviceKey gateway = subDevices.gatewayOf(device);
+        return gateway == null ? device : gateway;
+    }
+
+    @Nullable
+    DeviceKey gatewayOf(DeviceKey device) {
+        return subDevices.gatewayOf(device);
+    }
+
+    /** What gateways are to be told since the last call; on the state's thread only. */
+    List<SubDevices.Notice> takeNotices() {
+        return subDevices.takeNotices();
     }
 
     /** Checks the names before the file is taken in, so that a refused upload costs nothing. */
@@ -188,7 +295,10 @@ final class Operations {
             } else if (entry.job() != null) {
                 events.tryEmitNext(jobs.view(entry.job()));
             } else if (entry.product() != null) {
-                events.tryEmitNext(entry.product());
+                events.tryEmitNext(entry.product().view());
+            } else if (entry.removed() != null) {
+                events.tryEmitNext(
+                        new DeviceRemoved(entry.removed().productKey(), entry.removed().deviceName()));
             }
         }
     }
@@ -207,39 +317,68 @@ final class Operations {
     }
 
     void startedListening(DeviceKey device) {
-        tell(() -> jobs.startedListening(device, clock.get()));
+        tell(() -> {
+            if (subDevices.gatewayOf(device) == null) {
+                jobs.startedListening(device, clock.get());
+            }
+        });
     }
 
     void stoppedListening(DeviceKey device) {
-        tell(() -> jobs.stoppedListening(device));
+        tell(() -> {
+            if (subDevices.gatewayOf(device) == null) {
+                jobs.stoppedListening(device);
+            }
+        });
     }
 
     void expire() {
         tell(() -> jobs.expire(clock.get()));
     }
 
+    /** A device has a connection of its own, a new one if it had one. */
     void connected(DeviceKey device) {
-        if (online.add(device)) {
-            tell(() -> announcePresence(device));
+        connections.add(device);
+        tell(() -> {
+            subDevices.connected(device);
+            present(device, true);
+        });
+    }
+
+    /** A device has no connection of its own any more. */
+    void disconnected(DeviceKey device) {
+        connections.remove(device);
+        tell(() -> {
+            subDevices.disconnected(device);
+            if (subDevices.gatewayOf(device) == null) {
+                present(device, false);
+            }
+        });
+    }
+
+    /** A broker that does not say who is connected brought a message: its sender is taken to be there from now on. */
+    void heard(DeviceKey device) {
+        if (subDevices.gatewayOf(device) == null && connections.add(device)) {
+            tell(() -> present(device, true));
         }
     }
 
-    void disconnected(DeviceKey device) {
-        if (online.remove(device)) {
-            tell(() -> announcePresence(device));
+    /** On the state's thread: a device can be reached now, over whatever connection, or cannot. */
+    private void present(DeviceKey device, boolean isOnline) {
+        boolean changed = isOnline ? online.add(device) : online.remove(device);
+        RegisteredDevice registered = state.device(device);
+        if (changed && registered != null) {
+            events.tryEmitNext(view(registered));
         }
+    }
+
+    void refused(DeviceKey connection, DeviceKey device) {
+        tell(() -> subDevices.refused(connection, device));
     }
 
     void close() {
         changes.tryEmitComplete();
         events.tryEmitComplete();
-    }
-
-    private void announcePresence(DeviceKey key) {
-        RegisteredDevice device = state.device(key);
-        if (device != null) {
-            events.tryEmitNext(view(device));
-        }
     }
 
     private void tell(Runnable command) {
@@ -251,6 +390,13 @@ final class Operations {
     }
 
     private Device view(RegisteredDevice device) {
-        return new Device(device.productKey(), device.deviceName(), device.versions(), online.contains(device.key()));
+        DeviceKey key = device.key();
+        return new Device(
+                device.productKey(),
+                device.deviceName(),
+                device.versions(),
+                online.contains(key),
+                device.gateway(),
+                device.disabled());
     }
 }

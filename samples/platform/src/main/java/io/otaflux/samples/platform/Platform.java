@@ -40,7 +40,7 @@ import reactor.netty.resources.LoopResources;
  * called from a non-blocking thread. They throw {@link RequestRefusedException} if the platform refuses. All methods may be called
  * from any thread.
  *
- * <p>What it does not do of the real platform: gateways' sub-devices, MQTT file transfer, dynamic registration, dynamic and
+ * <p>What it does not do of the real platform: dynamic and
  * scheduled jobs, automatic retries, confirmation by an application. A job is cancelled as a whole.
  */
 public final class Platform implements AutoCloseable {
@@ -74,7 +74,7 @@ public final class Platform implements AutoCloseable {
             this.jobs = new Jobs(state);
             StateLoop loop = new StateLoop(state, stateLog, this::committed);
             running.push(loop);
-            this.operations = new Operations(loop, state, jobs, this::now);
+            this.operations = new Operations(loop, state, jobs, this::now, device -> broker().disconnect(device));
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
@@ -90,8 +90,9 @@ public final class Platform implements AutoCloseable {
                             directory.resolve("broker"),
                             new DeviceAuthenticator(key -> {
                                 RegisteredDevice device = state.device(key);
-                                return device == null ? null : device.deviceSecret();
+                                return device == null || device.disabled() ? null : device.deviceSecret();
                             }),
+                            operations::gatewayOf,
                             new BrokerPresence())
                     : settings.broker;
             running.push(broker);
@@ -175,8 +176,8 @@ public final class Platform implements AutoCloseable {
         return URI.create(downloadBase + (downloadBase.toString().endsWith("/") ? "" : "/") + "#token=" + token);
     }
 
-    /** Creates a product. */
-    public Product createProduct(String productKey) {
+    /** Creates a product; its secret is not told again. */
+    public ProductCredentials createProduct(String productKey) {
         return await(operations.createProduct(productKey));
     }
 
@@ -193,6 +194,41 @@ public final class Platform implements AutoCloseable {
     /** One device. */
     public Device device(String productKey, String deviceName) {
         return await(operations.device(new DeviceKey(productKey, deviceName)));
+    }
+
+    /** Switches on or off that devices of a product may fetch their secrets with the product's. */
+    public Product allowDynamicRegistration(String productKey, boolean allowed) {
+        return await(operations.allowDynamicRegistration(productKey, allowed));
+    }
+
+    /** The devices that are in a gateway's topology, by product and name. */
+    public List<Device> topology(String productKey, String deviceName) {
+        return await(operations.topology(new DeviceKey(productKey, deviceName)));
+    }
+
+    /** Shuts a device out and ends its connection or session, or lets it in again; its gateway is told. */
+    public Device disable(DeviceKey device, boolean disabled) {
+        return await(operations.disable(device, disabled));
+    }
+
+    /** Forgets a device, cancels its tasks and frees its sub-devices; its gateway is told. */
+    public Device deleteDevice(DeviceKey device) {
+        return await(operations.deleteDevice(device));
+    }
+
+    /** Puts a device into a gateway's topology and tells the gateway. */
+    public Device link(DeviceKey gateway, DeviceKey device) {
+        return await(operations.link(gateway, device));
+    }
+
+    /** Takes a device out of a gateway's topology, ends its session and tells the gateway. */
+    public Device unlink(DeviceKey gateway, DeviceKey device) {
+        return await(operations.unlink(gateway, device));
+    }
+
+    /** Asks a gateway to add a device to its topology. */
+    public Device invite(DeviceKey gateway, DeviceKey device) {
+        return await(operations.invite(gateway, device));
     }
 
     /** Adds a package with a copy of a file. */
@@ -253,7 +289,9 @@ public final class Platform implements AutoCloseable {
     /** Publishes any bytes to a device's upgrade topic, for tests of what a device makes of them. */
     public void pushRaw(String productKey, String deviceName, byte[] payload) {
         DeviceKey device = new DeviceKey(productKey, deviceName);
-        await(conversation.publish(DeviceTopics.upgrade(device), payload).thenReturn(device));
+        await(conversation
+                .publish(device, DeviceTopics.upgrade(device), payload)
+                .thenReturn(device));
     }
 
     /** How many messages of devices were ignored because they could not be understood. */
@@ -283,12 +321,24 @@ public final class Platform implements AutoCloseable {
         return single;
     }
 
+    /** A method, since what uses it is made before the broker is. */
+    private Broker broker() {
+        return broker;
+    }
+
     private Instant now() {
         return Instant.ofEpochMilli(time.now(TimeUnit.MILLISECONDS));
     }
 
     /** On the state's thread, after the changes are durable. */
     private void committed(List<StateEntry> changes) {
+        for (SubDevices.Notice notice : operations.takeNotices()) {
+            conversation
+                    .publishOver(notice.connection(), notice.topic(), notice.payload())
+                    .subscribe(
+                            ignored -> {},
+                            error -> log.warn("gateway {} could not be told something", notice.connection(), error));
+        }
         for (Jobs.Offer offer : jobs.takePushes()) {
             push(offer)
                     .subscribe(
@@ -302,8 +352,9 @@ public final class Platform implements AutoCloseable {
     }
 
     private Mono<Void> push(Jobs.Offer offer) {
+        DeviceKey device = offer.task().device();
         return Mono.defer(() -> conversation.publish(
-                DeviceTopics.upgrade(offer.task().device()), DeviceMessages.push(offer, url(offer), now())));
+                device, DeviceTopics.upgrade(device), DeviceMessages.push(offer, url(offer), now())));
     }
 
     private URI url(Jobs.Offer offer) {
@@ -345,6 +396,11 @@ public final class Platform implements AutoCloseable {
         public void disconnected(DeviceKey device) {
             operations.disconnected(device);
         }
+
+        @Override
+        public void refused(DeviceKey connection, DeviceKey device) {
+            operations.refused(connection, device);
+        }
     }
 
     private final class DeviceReports implements DeviceConversation.Listener {
@@ -356,7 +412,7 @@ public final class Platform implements AutoCloseable {
                     .informed(device, inform, reportIsOnlySign)
                     .doOnNext(known -> {
                         if (reportIsOnlySign && known) {
-                            operations.connected(device);
+                            operations.heard(device);
                         }
                     })
                     .then();
@@ -373,6 +429,19 @@ public final class Platform implements AutoCloseable {
                     .queried(device, query.module())
                     .map(found -> found.map(offer -> DeviceMessages.queryReply(query, offer, url(offer)))
                             .orElseGet(() -> DeviceMessages.emptyQueryReply(query)));
+        }
+
+        @Override
+        public Mono<byte[]> requested(DeviceKey device, DeviceTopics.Kind kind, DeviceMessages.Request request) {
+            if (!broker.tellsPresence()) {
+                operations.heard(device);
+            }
+            return operations.requested(device, kind, request);
+        }
+
+        @Override
+        public DeviceKey connection(DeviceKey device) {
+            return operations.connection(device);
         }
     }
 

@@ -2,9 +2,13 @@ package io.otaflux.samples.platform;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
@@ -15,8 +19,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class PlatformState {
 
-    private final Map<String, Product> products = new ConcurrentHashMap<>();
+    private final Map<String, RegisteredProduct> products = new ConcurrentHashMap<>();
     private final Map<DeviceKey, RegisteredDevice> devices = new ConcurrentHashMap<>();
+    private final Map<DeviceKey, Set<DeviceKey>> subDevices = new HashMap<>();
     private final Map<String, FirmwarePackage> packages = new LinkedHashMap<>();
     private final Map<String, StoredJob> jobs = new LinkedHashMap<>();
     private final Map<String, Map<String, Task>> tasksByJob = new LinkedHashMap<>();
@@ -24,14 +29,41 @@ final class PlatformState {
     private int taskCount;
     private List<StateEntry> changes = new ArrayList<>();
 
-    void put(Product product) {
+    void put(RegisteredProduct product) {
         products.put(product.productKey(), product);
         changes.add(StateEntry.of(product));
     }
 
     void put(RegisteredDevice device) {
-        devices.put(device.key(), device);
+        RegisteredDevice before = devices.put(device.key(), device);
+        DeviceKey gatewayBefore = before == null ? null : before.gateway();
+        if (!Objects.equals(gatewayBefore, device.gateway())) {
+            unlink(gatewayBefore, device.key());
+            if (device.gateway() != null) {
+                subDevices
+                        .computeIfAbsent(device.gateway(), key -> new LinkedHashSet<>())
+                        .add(device.key());
+            }
+        }
         changes.add(StateEntry.of(device));
+    }
+
+    /** Forgets a device; its tasks are kept, and whoever is below it stays where it is. */
+    void remove(DeviceKey device) {
+        RegisteredDevice before = devices.remove(device);
+        if (before != null) {
+            unlink(before.gateway(), device);
+            changes.add(StateEntry.ofRemoved(device));
+        }
+    }
+
+    private void unlink(@Nullable DeviceKey gateway, DeviceKey device) {
+        if (gateway != null) {
+            subDevices.computeIfPresent(gateway, (key, below) -> {
+                below.remove(device);
+                return below.isEmpty() ? null : below;
+            });
+        }
     }
 
     void put(FirmwarePackage firmware) {
@@ -70,6 +102,8 @@ final class PlatformState {
             put(entry.product());
         } else if (entry.device() != null) {
             put(entry.device());
+        } else if (entry.removed() != null) {
+            remove(entry.removed());
         } else if (entry.firmware() != null) {
             put(entry.firmware());
         } else if (entry.job() != null) {
@@ -97,8 +131,13 @@ final class PlatformState {
         return entries;
     }
 
-    Collection<Product> products() {
+    Collection<RegisteredProduct> products() {
         return products.values();
+    }
+
+    @Nullable
+    RegisteredProduct product(String productKey) {
+        return products.get(productKey);
     }
 
     boolean hasProduct(String productKey) {
@@ -112,6 +151,15 @@ final class PlatformState {
     @Nullable
     RegisteredDevice device(DeviceKey key) {
         return devices.get(key);
+    }
+
+    /** The topology of a gateway, in the order in which it grew; a copy. */
+    List<DeviceKey> subDevices(DeviceKey gateway) {
+        return List.copyOf(subDevices.getOrDefault(gateway, Set.of()));
+    }
+
+    int subDeviceCount(DeviceKey gateway) {
+        return subDevices.getOrDefault(gateway, Set.of()).size();
     }
 
     Collection<FirmwarePackage> packages() {

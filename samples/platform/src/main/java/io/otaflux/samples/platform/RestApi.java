@@ -76,6 +76,18 @@ final class RestApi {
                         call -> call.body(NewProduct.class)
                                 .flatMap(it -> operations.createProduct(present("productKey", it.productKey())))
                                 .flatMap(it -> call.send(201, it))),
+                route("GET", "/products/{productKey}", call -> call.send(operations.product(call.path("productKey")))),
+                route(
+                        "PUT",
+                        "/products/{productKey}",
+                        call -> call.send(call.body(ProductSettings.class)
+                                .flatMap(it -> operations.allowDynamicRegistration(
+                                        call.path("productKey"),
+                                        present("dynamicRegistration", it.dynamicRegistration()))))),
+                route(
+                        "POST",
+                        "/products/{productKey}/secret",
+                        call -> call.send(operations.renewProductSecret(call.path("productKey")))),
                 route(
                         "GET",
                         "/products/{productKey}/devices",
@@ -90,8 +102,39 @@ final class RestApi {
                 route(
                         "GET",
                         "/products/{productKey}/devices/{deviceName}",
-                        call -> call.send(
-                                operations.device(new DeviceKey(call.path("productKey"), call.path("deviceName"))))),
+                        call -> call.send(operations.device(call.device()))),
+                route(
+                        "DELETE",
+                        "/products/{productKey}/devices/{deviceName}",
+                        call -> call.send(operations.deleteDevice(call.device()))),
+                route(
+                        "POST",
+                        "/products/{productKey}/devices/{deviceName}/disable",
+                        call -> call.send(operations.disable(call.device(), true))),
+                route(
+                        "POST",
+                        "/products/{productKey}/devices/{deviceName}/enable",
+                        call -> call.send(operations.disable(call.device(), false))),
+                route(
+                        "POST",
+                        "/products/{productKey}/devices/{deviceName}/reset",
+                        call -> call.send(operations.reset(call.device()))),
+                route(
+                        "GET",
+                        "/products/{productKey}/devices/{deviceName}/topology",
+                        call -> call.send(operations.topology(call.device()))),
+                route(
+                        "PUT",
+                        "/products/{productKey}/devices/{deviceName}/topology/{subProductKey}/{subDeviceName}",
+                        call -> call.send(operations.link(call.device(), call.subDevice()))),
+                route(
+                        "DELETE",
+                        "/products/{productKey}/devices/{deviceName}/topology/{subProductKey}/{subDeviceName}",
+                        call -> call.send(operations.unlink(call.device(), call.subDevice()))),
+                route(
+                        "POST",
+                        "/products/{productKey}/devices/{deviceName}/topology/{subProductKey}/{subDeviceName}/invite",
+                        call -> call.send(operations.invite(call.device(), call.subDevice()))),
                 route("GET", "/packages", call -> call.send(operations.packages())),
                 route("POST", "/packages", this::upload),
                 route("PUT", "/packages", this::upload),
@@ -231,7 +274,7 @@ final class RestApi {
                         .concatWith(operations.job(jobId).map(ended -> event("end", JobView.of(ended))))));
     }
 
-    private static String present(String what, @Nullable String value) {
+    private static <T> T present(String what, @Nullable T value) {
         if (value == null) {
             throw RequestRefusedException.invalid(what + " is missing");
         }
@@ -255,6 +298,9 @@ final class RestApi {
         }
         if (event instanceof FirmwarePackage firmware) {
             return event("package", firmware);
+        }
+        if (event instanceof DeviceRemoved) {
+            return event("device-removed", event);
         }
         return event(event instanceof Device ? "device" : "product", event);
     }
@@ -293,6 +339,14 @@ final class RestApi {
 
         private String path(String variable) {
             return present(variable, variables.get(variable));
+        }
+
+        private DeviceKey device() {
+            return new DeviceKey(path("productKey"), path("deviceName"));
+        }
+
+        private DeviceKey subDevice() {
+            return new DeviceKey(path("subProductKey"), path("subDeviceName"));
         }
 
         private @Nullable String query(String name) {
@@ -376,6 +430,8 @@ final class RestApi {
     private record Failure(String code, String message) {}
 
     private record NewProduct(@Nullable String productKey) {}
+
+    private record ProductSettings(@Nullable Boolean dynamicRegistration) {}
 
     private record NewDevice(@Nullable String deviceName) {}
 

@@ -5,30 +5,35 @@ import org.jspecify.annotations.Nullable;
 
 /** One record of the state log: exactly one of its parts is there. {@code before} is not written. */
 record StateEntry(
-        @Nullable Product product,
+        @Nullable RegisteredProduct product,
         @Nullable RegisteredDevice device,
+        @Nullable DeviceKey removed,
         @Nullable FirmwarePackage firmware,
         @Nullable StoredJob job,
         @Nullable Task task,
         @JsonIgnore @Nullable Task before) {
 
-    static StateEntry of(Product product) {
-        return new StateEntry(product, null, null, null, null, null);
+    static StateEntry of(RegisteredProduct product) {
+        return new StateEntry(product, null, null, null, null, null, null);
     }
 
     static StateEntry of(RegisteredDevice device) {
-        return new StateEntry(null, device, null, null, null, null);
+        return new StateEntry(null, device, null, null, null, null, null);
+    }
+
+    static StateEntry ofRemoved(DeviceKey device) {
+        return new StateEntry(null, null, device, null, null, null, null);
     }
 
     static StateEntry of(FirmwarePackage firmware) {
-        return new StateEntry(null, null, firmware, null, null, null);
+        return new StateEntry(null, null, null, firmware, null, null, null);
     }
 
     static StateEntry of(StoredJob job) {
-        return new StateEntry(null, null, null, job, null, null);
+        return new StateEntry(null, null, null, null, job, null, null);
     }
 
     static StateEntry of(@Nullable Task before, Task task) {
-        return new StateEntry(null, null, null, null, task, before);
+        return new StateEntry(null, null, null, null, null, task, before);
     }
 }

@@ -11,6 +11,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -23,12 +24,12 @@ import org.jspecify.annotations.Nullable;
 final class DeviceClient implements AutoCloseable {
 
     static final ObjectMapper JSON = new ObjectMapper();
-    private static final long PATIENCE_SECONDS = 10;
+    private static final long PATIENCE_SECONDS = 30;
 
     private final DeviceCredentials login;
     private final Mqtt3AsyncClient client;
     private final BlockingQueue<JsonNode> pushes = new LinkedBlockingQueue<>();
-    private final BlockingQueue<JsonNode> replies = new LinkedBlockingQueue<>();
+    private final Map<String, BlockingQueue<JsonNode>> others = new ConcurrentHashMap<>();
     private final List<Integer> pushQos = new CopyOnWriteArrayList<>();
     private final String topics;
 
@@ -77,7 +78,7 @@ final class DeviceClient implements AutoCloseable {
                 device.pushQos.add(message.getQos().getCode());
                 device.pushes.add(json(message.getPayloadAsBytes()));
             } else {
-                device.replies.add(json(message.getPayloadAsBytes()));
+                device.others(message.getTopic().toString()).add(json(message.getPayloadAsBytes()));
             }
         });
         await(device.client
@@ -118,8 +119,26 @@ final class DeviceClient implements AutoCloseable {
     }
 
     JsonNode query(String request) {
-        publish("/sys/" + topics + "/thing/ota/firmware/get", request);
-        return take(replies, "an answer to firmware/get");
+        return ask("/sys/" + topics + "/thing/ota/firmware/get", request);
+    }
+
+    /** Publishes a request and waits for what comes on its reply topic, for a session that is sent it. */
+    JsonNode ask(String topic, String request) {
+        publish(topic, request);
+        return next(topic + "_reply");
+    }
+
+    /** The next message on a topic other than the device's own for upgrades. */
+    JsonNode next(String topic) {
+        return take(others(topic), "a message on " + topic);
+    }
+
+    int waiting(String topic) {
+        return others(topic).size();
+    }
+
+    private BlockingQueue<JsonNode> others(String topic) {
+        return others.computeIfAbsent(topic, key -> new LinkedBlockingQueue<>());
     }
 
     void publish(String topic, String payload) {

@@ -54,6 +54,16 @@ class DeviceConversationTest {
         public Mono<byte[]> queried(DeviceKey device, DeviceMessages.Query query) {
             return Mono.error(new AssertionError("nobody asks here"));
         }
+
+        @Override
+        public Mono<byte[]> requested(DeviceKey device, DeviceTopics.Kind kind, DeviceMessages.Request request) {
+            return Mono.error(new AssertionError("nobody asks here"));
+        }
+
+        @Override
+        public DeviceKey connection(DeviceKey device) {
+            return device;
+        }
     }
 
     @Test

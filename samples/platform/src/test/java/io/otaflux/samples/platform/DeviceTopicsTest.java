@@ -17,12 +17,24 @@ class DeviceTopicsTest {
                 "/ota/device/progress/pk/dn",
                 "/ota/device/request/pk/dn",
                 "/sys/pk/dn/thing/ota/firmware/get",
-                "/sys/pk/dn/thing/deviceinfo/update"
+                "/sys/pk/dn/thing/deviceinfo/update",
+                "/sys/pk/dn/thing/topo/add/notify_reply",
+                "/ext/session/pk/dn/combine/login"
             })
     void aDeviceReportsOnItsOwnTopics(String topic) {
-        assertThat(DeviceTopics.mayPublish(DEVICE, topic)).isTrue();
-        assertThat(DeviceTopics.mayPublish(new DeviceKey("pk", "other"), topic)).isFalse();
-        assertThat(DeviceTopics.mayPublish(new DeviceKey("other", "dn"), topic)).isFalse();
+        assertThat(mayPublish(DEVICE, topic)).isTrue();
+        assertThat(mayPublish(new DeviceKey("pk", "other"), topic)).isFalse();
+        assertThat(mayPublish(new DeviceKey("other", "dn"), topic)).isFalse();
+    }
+
+    private static boolean mayPublish(DeviceKey device, String topic) {
+        return DeviceTopics.isFromDevice(topic)
+                && DeviceTopics.device(topic).filter(device::equals).isPresent();
+    }
+
+    private static boolean maySubscribe(DeviceKey device, String filter) {
+        return DeviceTopics.isForDevice(filter)
+                && DeviceTopics.device(filter).filter(device::equals).isPresent();
     }
 
     @ParameterizedTest
@@ -30,6 +42,9 @@ class DeviceTopicsTest {
             strings = {
                 "/ota/device/upgrade/pk/dn",
                 "/sys/pk/dn/thing/ota/firmware/get_reply",
+                "/sys/pk/x_reply",
+                "/sys/x_reply",
+                "/ext/error/pk/dn",
                 "/ota/device/inform/pk/dn/x",
                 "/ota/device/inform/pk",
                 "$sys/x",
@@ -37,7 +52,7 @@ class DeviceTopicsTest {
                 "/sys/pk/dn2/thing/x"
             })
     void aDeviceCannotSpeakForThePlatformOrOthers(String topic) {
-        assertThat(DeviceTopics.mayPublish(DEVICE, topic)).isFalse();
+        assertThat(mayPublish(DEVICE, topic)).isFalse();
     }
 
     @ParameterizedTest
@@ -49,9 +64,8 @@ class DeviceTopicsTest {
                 "/sys/pk/dn/+/x"
             })
     void aDeviceSubscribesToItsOwnTopics(String filter) {
-        assertThat(DeviceTopics.maySubscribe(DEVICE, filter)).isTrue();
-        assertThat(DeviceTopics.maySubscribe(new DeviceKey("pk", "other"), filter))
-                .isFalse();
+        assertThat(maySubscribe(DEVICE, filter)).isTrue();
+        assertThat(maySubscribe(new DeviceKey("pk", "other"), filter)).isFalse();
     }
 
     @ParameterizedTest
@@ -68,7 +82,7 @@ class DeviceTopicsTest {
                 "/sys/pk/+/x"
             })
     void aDeviceCannotListenToOthers(String filter) {
-        assertThat(DeviceTopics.maySubscribe(DEVICE, filter)).isFalse();
+        assertThat(maySubscribe(DEVICE, filter)).isFalse();
     }
 
     @Test
@@ -79,6 +93,12 @@ class DeviceTopicsTest {
                 .contains(new DeviceTopics.Address(DeviceTopics.Kind.PROGRESS, DEVICE));
         assertThat(DeviceTopics.parse("/sys/pk/dn/thing/ota/firmware/get"))
                 .contains(new DeviceTopics.Address(DeviceTopics.Kind.QUERY, DEVICE));
+        assertThat(DeviceTopics.parse("/sys/pk/dn/thing/topo/add"))
+                .contains(new DeviceTopics.Address(DeviceTopics.Kind.TOPO_ADD, DEVICE));
+        assertThat(DeviceTopics.parse("/ext/session/pk/dn/combine/batch_login"))
+                .contains(new DeviceTopics.Address(DeviceTopics.Kind.BATCH_LOGIN, DEVICE));
+        assertThat(DeviceTopics.parse("/ext/session/session/sys/combine/login"))
+                .contains(new DeviceTopics.Address(DeviceTopics.Kind.LOGIN, new DeviceKey("session", "sys")));
         assertThat(DeviceTopics.parse("/ota/device/upgrade/pk/dn")).isEmpty();
         assertThat(DeviceTopics.parse("/sys/pk/dn/thing/ota/firmware/get_reply"))
                 .isEmpty();

@@ -198,7 +198,8 @@ class PlatformLifeTest {
     @Test
     void aSecretIsShownByNoToString() {
         assertThat(new DeviceCredentials("pk", "dn", "hush").toString()).doesNotContain("hush");
-        assertThat(new RegisteredDevice("pk", "dn", "hush", java.util.Map.of(), java.time.Instant.EPOCH).toString())
+        assertThat(RegisteredDevice.of(new DeviceKey("pk", "dn"), "hush", java.time.Instant.EPOCH)
+                        .toString())
                 .doesNotContain("hush");
         assertThat(new Broker.Login("user", "hush").toString()).doesNotContain("hush");
     }

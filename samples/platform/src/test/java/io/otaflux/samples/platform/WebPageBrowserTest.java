@@ -247,6 +247,31 @@ class WebPageBrowserTest {
     }
 
     @Test
+    void subDevicesAreBelowTheirGateway() {
+        platform.createProduct("family");
+        for (String name : List.of("child-1", "child-2", "gateway-0", "gateway-1")) {
+            platform.createDevice("family", name);
+        }
+        platform.link(new DeviceKey("family", "gateway-0"), new DeviceKey("family", "child-2"));
+        platform.link(new DeviceKey("family", "gateway-1"), new DeviceKey("family", "child-1"));
+        browser.choose("Product", "family");
+        browser.sees(row("child-1"), "behind gateway-1");
+
+        assertThat(browser.texts("tbody th"))
+                .extracting(it -> it.replace("└ ", ""))
+                .containsExactly("gateway-0", "child-2 behind gateway-0", "gateway-1", "child-1 behind gateway-1");
+        browser.click("Details of gateway-0");
+        browser.sees("dialog", "1, 0 online");
+        browser.click("Disable");
+        browser.sees(row("gateway-0"), "Disabled");
+        browser.click("Details of child-2");
+        browser.click("Delete");
+        browser.sees("dialog", "Delete device child-2?");
+        browser.click("Delete");
+        browser.seesNo(row("child-2"));
+    }
+
+    @Test
     void whenTheStreamBreaksThePageComesBackAndIsUpToDate() throws Exception {
         complaintsAreExpected = true;
         int port;
@@ -307,6 +332,11 @@ class WebPageBrowserTest {
                     browser.sees("tbody tr", view.equals("#/jobs") ? job.id() : view.contains("jobs") ? "Failed" : "looks");
                     check(scheme + width + view, width);
                 }
+                browser.go("#/devices");
+                browser.click("Details of " + device.login().deviceName());
+                check("details", width);
+                browser.press(Keys.ESCAPE);
+                browser.go("#/jobs/" + job.id());
                 browser.click("History of " + device.login().deviceName());
                 check("history", width);
                 browser.press(Keys.ESCAPE);

@@ -6,19 +6,10 @@ import io.otaflux.DeviceId;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.UpgradeChannel;
 import io.otaflux.callback.DeviceHandles;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.GeneralSecurityException;
-import java.security.KeyStore;
-import java.security.cert.Certificate;
-import java.security.cert.CertificateFactory;
 import java.time.Duration;
-import java.util.Collection;
 import java.util.Objects;
-import java.util.stream.Stream;
-import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.KeyManagerFactory;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -37,6 +28,12 @@ import reactor.core.publisher.Mono;
  * pending.
  */
 public final class AliyunDevice {
+
+    /**
+     * The tag of {@link io.otaflux.UpgradeTrigger#tags()} that carries what the package itself says to the application, as
+     * a text which often is JSON; the other tags are those of the job.
+     */
+    public static final String PACKAGE_INFO = "_package_udi";
 
     private final Settings settings;
     private final Conversation conversation;
@@ -141,15 +138,9 @@ public final class AliyunDevice {
         private static final Duration MIN_KEEP_ALIVE = Duration.ofSeconds(30);
         private static final Duration MAX_KEEP_ALIVE = Duration.ofMinutes(20);
 
-        private @Nullable String region;
-        private @Nullable String instanceId;
-        private @Nullable String host;
-        private int port;
-        private boolean tls = true;
-        private @Nullable Path authorities;
-        private @Nullable String productKey;
-        private @Nullable String deviceName;
-        private @Nullable Secret deviceSecret;
+        private final Platform platform = new Platform();
+        private @Nullable Credentials credentials;
+        private @Nullable KeyManagerFactory certificate;
         private @Nullable String clientId;
         private SignMethod signMethod = SignMethod.HMAC_SHA256;
         private Duration keepAlive = Duration.ofMinutes(5);
@@ -165,19 +156,25 @@ public final class AliyunDevice {
 
         /** The region of a public instance, such as {@code cn-shanghai}. */
         public Builder region(String region) {
-            this.region = region;
+            platform.region(region);
             return this;
         }
 
         /** The instance, for enterprise instances and for public ones that were opened after July 2021. */
         public Builder instanceId(String instanceId) {
-            this.instanceId = instanceId;
+            platform.instanceId(instanceId, false);
+            return this;
+        }
+
+        /** The instance, for those enterprise instances whose host is {@code {instanceId}.iot-as-mqtt.unify.aliyuncs.com}. */
+        public Builder unifiedInstanceId(String instanceId) {
+            platform.instanceId(instanceId, true);
             return this;
         }
 
         /** The host of a platform anywhere: a name or an address. */
         public Builder host(String host) {
-            this.host = host;
+            platform.host(host);
             return this;
         }
 
@@ -187,13 +184,13 @@ public final class AliyunDevice {
          * the platform's own authority, which no Java platform knows.
          */
         public Builder port(int port) {
-            this.port = port;
+            platform.port(port);
             return this;
         }
 
         /** Talks without TLS: everybody on the way can read and change what is said. Defaults to TLS. */
         public Builder plainTcp() {
-            this.tls = false;
+            platform.plainTcp();
             return this;
         }
 
@@ -202,15 +199,31 @@ public final class AliyunDevice {
          * The host name is checked all the same. Read by {@link #build()}.
          */
         public Builder trust(Path authorities) {
-            this.authorities = authorities;
+            platform.trust(authorities);
             return this;
         }
 
         /** The device's identity and its secret, as the platform gave them. */
         public Builder credentials(String productKey, String deviceName, String deviceSecret) {
-            this.productKey = productKey;
-            this.deviceName = deviceName;
-            this.deviceSecret = new Secret(deviceSecret);
+            return credentials(new Credentials.DeviceSecret(new DeviceId(productKey, deviceName), deviceSecret));
+        }
+
+        /** The device's identity and what proves it, such as {@link DynamicRegistration} emits and stores keep. */
+        public Builder credentials(Credentials credentials) {
+            this.credentials = credentials;
+            return this;
+        }
+
+        /**
+         * The certificate by which the device proves who it is, in place of a secret; {@link Credentials.Certified} says who
+         * that is, and {@link DynamicRegistration.Way#CERTIFICATE} asks the platform. Both are PEM files, read at once.
+         *
+         * @param chain the device's certificate, then those that lead to its authority
+         * @param key its key, not encrypted
+         * @throws IllegalArgumentException when one of them cannot be read or used
+         */
+        public Builder certificate(Path chain, Path key) {
+            this.certificate = Pem.identity(chain, key);
             return this;
         }
 
@@ -294,14 +307,15 @@ public final class AliyunDevice {
          * @throws IllegalArgumentException when a value is missing or out of range, or the authorities cannot be read
          */
         public AliyunDevice build() {
-            if (productKey == null || deviceName == null || deviceSecret == null) {
+            if (credentials == null) {
                 throw new IllegalArgumentException("credentials: none (expected: product key, device name, secret)");
             }
-            if (deviceSecret.value().isEmpty()) {
-                throw new IllegalArgumentException("device secret: empty");
+            if ((credentials instanceof Credentials.Certified) != (certificate != null)) {
+                throw new IllegalArgumentException("certificate: " + (certificate == null ? "none" : "given")
+                        + " (expected: one with Credentials.Certified, and only then)");
             }
-            DeviceId device = new DeviceId(productKey, deviceName);
-            String id = Objects.requireNonNullElse(clientId, productKey + "." + deviceName);
+            DeviceId device = credentials.device();
+            String id = Objects.requireNonNullElse(clientId, device.product() + "." + device.name());
             if (!id.matches("[\\x21-\\x7e&&[^|]]{1,64}")) {
                 throw new IllegalArgumentException(
                         "client id: " + id.length() + " characters (expected: 1 to 64, printable ASCII without |)");
@@ -320,8 +334,8 @@ public final class AliyunDevice {
             }
             return new AliyunDevice(new Settings(
                     device,
-                    endpoint(productKey),
-                    Login.of(device, deviceSecret, id, signMethod, tls),
+                    platform.mqtt(device.product(), certificate),
+                    Login.of(credentials, id, signMethod, platform.tls()),
                     keepAlive,
                     timeout,
                     networkTimeout,
@@ -330,69 +344,9 @@ public final class AliyunDevice {
                     stuckAfter));
         }
 
-        private Endpoint endpoint(String product) {
-            if (Stream.of(region, instanceId, host).filter(Objects::nonNull).count() != 1) {
-                throw new IllegalArgumentException("platform: region " + region + ", instance " + instanceId + ", host "
-                        + host + " (expected: exactly one of them)");
-            }
-            if (port < 0 || port > 65535) {
-                throw new IllegalArgumentException("port: " + port + " (expected: 1 to 65535)");
-            }
-            if (!tls && authorities != null) {
-                throw new IllegalArgumentException("trust: " + authorities + " (expected: none with plain TCP)");
-            }
-            boolean publicCertificate = host == null && authorities == null;
-            int defaultPort = tls && !publicCertificate ? 8883 : 1883;
-            return new Endpoint(
-                    hostName(product),
-                    port == 0 ? defaultPort : port,
-                    tls,
-                    authorities == null ? null : authorities(authorities));
-        }
-
-        private String hostName(String product) {
-            if (host != null) {
-                return checked("host", host, "[A-Za-z0-9.:_-]{1,253}");
-            }
-            String label = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}";
-            return region != null
-                    ? checked("product key", product, label) + ".iot-as-mqtt." + checked("region", region, label)
-                            + ".aliyuncs.com"
-                    : checked("instance id", String.valueOf(instanceId), label) + ".mqtt.iothub.aliyuncs.com";
-        }
-
-        private static String checked(String what, String value, String pattern) {
-            if (!value.matches(pattern)) {
-                throw new IllegalArgumentException(
-                        what + ": \"" + value.replaceAll("[^\\x20-\\x7e]", "?") + "\" (expected: " + pattern + ")");
-            }
-            return value;
-        }
-
         private static void checkPositive(String what, Duration duration) {
             if (duration.isNegative() || duration.isZero() || duration.compareTo(Duration.ofDays(1)) > 0) {
                 throw new IllegalArgumentException(what + ": " + duration + " (expected: more than 0, at most 1 day)");
-            }
-        }
-
-        private static TrustManagerFactory authorities(Path file) {
-            try (InputStream pem = Files.newInputStream(file)) {
-                Collection<? extends Certificate> certificates =
-                        CertificateFactory.getInstance("X.509").generateCertificates(pem);
-                if (certificates.isEmpty()) {
-                    throw new IllegalArgumentException("trust: " + file + " has no certificate");
-                }
-                KeyStore keys = KeyStore.getInstance(KeyStore.getDefaultType());
-                keys.load(null, null);
-                int number = 0;
-                for (Certificate certificate : certificates) {
-                    keys.setCertificateEntry("authority-" + number++, certificate);
-                }
-                TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-                trust.init(keys);
-                return trust;
-            } catch (IOException | GeneralSecurityException e) {
-                throw new IllegalArgumentException("trust: " + file + " cannot be read: " + e.getMessage(), e);
             }
         }
     }

@@ -3,6 +3,7 @@ package io.otaflux.transport.aliyun;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
+import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
 import org.jspecify.annotations.Nullable;
 
@@ -10,9 +11,14 @@ import org.jspecify.annotations.Nullable;
  * Where the platform is.
  *
  * @param trust who vouches for it; null for the certificate authorities of the Java platform. Of no use without TLS
+ * @param identity by what the device proves who it is; null where it has no certificate. Of no use without TLS
  */
 record Endpoint(
-        String host, int port, boolean tls, @Nullable TrustManagerFactory trust) {
+        String host,
+        int port,
+        boolean tls,
+        @Nullable TrustManagerFactory trust,
+        @Nullable KeyManagerFactory identity) {
 
     /**
      * Looks the host up, blocking. Each attempt takes the next of its addresses, so that one dead address does not keep

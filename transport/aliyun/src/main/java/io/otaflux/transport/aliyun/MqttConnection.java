@@ -72,9 +72,26 @@ final class MqttConnection {
      */
     static MqttConnection open(
             Settings settings, InetSocketAddress address, Consumer<Inbound> messages, Scheduler lane) {
-        Login login = settings.login();
-        Endpoint endpoint = settings.endpoint();
-        int timeout = (int) settings.timeout().toMillis();
+        return open(
+                settings.endpoint(),
+                settings.login(),
+                settings.keepAlive(),
+                settings.timeout(),
+                address,
+                messages,
+                lane);
+    }
+
+    /** The same for one that is no device's everyday connection. */
+    static MqttConnection open(
+            Endpoint endpoint,
+            Login login,
+            Duration keepAlive,
+            Duration limit,
+            InetSocketAddress address,
+            Consumer<Inbound> messages,
+            Scheduler lane) {
+        int timeout = (int) limit.toMillis();
         var transport = MqttClient.builder()
                 .useMqttVersion3()
                 .identifier(login.clientIdentifier())
@@ -89,19 +106,20 @@ final class MqttConnection {
         if (endpoint.tls()) {
             transport = transport.sslConfig(MqttClientSslConfig.builder()
                     .trustManagerFactory(endpoint.trust())
+                    .keyManagerFactory(endpoint.identity())
                     .handshakeTimeout(timeout, TimeUnit.MILLISECONDS)
                     .build());
         }
         MqttConnection connection = new MqttConnection(transport.applyTransportConfig(), messages, lane);
-        connection.connect(settings.keepAlive());
+        connection.connect(keepAlive, login.lasting());
         return connection;
     }
 
     /** The library goes on connecting when its subscriber cancels, so this subscription never is. */
-    private void connect(Duration keepAlive) {
+    private void connect(Duration keepAlive, boolean lasting) {
         Mono.from(client.connectWith()
                         // Kept at the broker: pushes of QoS 1 wait there while the device is away.
-                        .cleanSession(false)
+                        .cleanSession(!lasting)
                         .keepAlive((int) keepAlive.toSeconds())
                         .applyConnect()
                         .toFlowable())

@@ -78,19 +78,21 @@ final class PushReader {
         if (!data.has("url") && !data.has("files") && data.has("dProtocol")) {
             return new Push.Skipped(module, unsupported(device, module, "a download over MQTT"));
         }
-        JsonNode isDiff = data.path("isDiff");
-        if (isDiff.asInt() != 0 || isDiff.asBoolean()) {
-            // Taken for a full image, a delta would pass the verification and be installed as garbage.
-            return new Push.Skipped(module, unsupported(device, module, "a delta package"));
-        }
         List<Artifact> artifacts = data.has("files") ? files(module, data) : List.of(single(module, data));
-        return new Push.Upgrade(new UpgradeTrigger(device, module, version, artifacts, tags(data.path("extData"))));
+        JsonNode isDiff = data.path("isDiff");
+        boolean delta = isDiff.asInt() != 0 || isDiff.asBoolean();
+        return new Push.Upgrade(
+                new UpgradeTrigger(device, module, version, artifacts, tags(data.path("extData")), delta));
     }
 
     /** One artifact inline; the platform gives it no name, so it has its module's. */
     private static Artifact single(String module, JsonNode data) throws MalformedMessage {
         return new Artifact(
-                module, location(data, "url"), size(data, "size"), digests(data, method(data), "sign", "md5"));
+                module,
+                location(data, "url"),
+                size(data, "size"),
+                digests(data, method(data), "sign", "md5"),
+                signature(data));
     }
 
     private static List<Artifact> files(String module, JsonNode data) throws MalformedMessage {
@@ -106,9 +108,19 @@ final class PushReader {
                     allowed(name),
                     location(file, "fileUrl"),
                     size(file, "fileSize"),
-                    digests(file, method(data), "fileSign", "fileMd5")));
+                    digests(file, method(data), "fileSign", "fileMd5"),
+                    signature(files.size() == 1 && !file.has("digestsign") ? data : file)));
         }
         return artifacts;
+    }
+
+    /**
+     * The signature over a digest, which is no matter of the reader's: anything that is no text is none. The documents have
+     * it of single files only; a file of several is taken to carry its own.
+     */
+    private static @Nullable String signature(JsonNode node) {
+        String signature = node.path("digestsign").textValue();
+        return signature == null || signature.isEmpty() ? null : signature;
     }
 
     /**

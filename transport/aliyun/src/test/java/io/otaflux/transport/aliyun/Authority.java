@@ -46,15 +46,24 @@ record Authority(Path directory, X509Certificate self, PrivateKey key) {
     }
 
     Server server(GeneralName... names) throws Exception {
-        KeyPair pair = pair();
+        return issue("server", pair(), names);
+    }
+
+    /** The certificate and key of a client of that name. */
+    Server client(String name) throws Exception {
+        return issue(name, pair(), new GeneralName(GeneralName.dNSName, name));
+    }
+
+    private Server issue(String name, KeyPair pair, GeneralName... names) throws Exception {
         X509Certificate certificate = certificate(
                 new X500Name(self.getSubjectX500Principal().getName()),
-                new X500Name("CN=server"),
+                new X500Name("CN=" + name),
                 pair,
                 key,
                 new GeneralNames(names));
         return new Server(
-                write("server.pem", certificate), write("server.key", new JcaPKCS8Generator(pair.getPrivate(), null)));
+                write(name + ".pem", certificate),
+                write(name + ".key", new JcaPKCS8Generator(pair.getPrivate(), null)));
     }
 
     private Path write(String name, Object content) throws IOException {

@@ -212,9 +212,7 @@ class HostilePushTest {
                 "\"url\":\"" + URL + "\"",
                 "\"url\":null",
                 "\"url\":\"" + URL + "\"",
-                "\"files\":{}",
-                "\"version\":\"2\"",
-                "\"version\":\"2\",\"isDiff\":1"));
+                "\"files\":{}"));
         for (int i = 0; i < changes.size(); i += 2) {
             String changed = GOOD.replace(changes.get(i), changes.get(i + 1));
             assertThat(changed).isNotEqualTo(GOOD);

@@ -53,7 +53,7 @@ class PushReaderTest {
         assertThat(trigger.artifact().digests()).containsExactly(Digest.sha256(SHA256));
         assertThat(trigger.tags())
                 .containsEntry("key1", "value1")
-                .containsEntry("_package_udi", "{\"ota_notice\":\"x\"}");
+                .containsEntry(AliyunDevice.PACKAGE_INFO, "{\"ota_notice\":\"x\"}");
     }
 
     @ParameterizedTest
@@ -208,6 +208,47 @@ class PushReaderTest {
         assertThat(upgrade(data(BODY + ",'dProtocol':'https'")).version()).isEqualTo("1.1");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"1", "true", "'1'", "2"})
+    void aDeltaIsMarkedAsOne(String isDiff) {
+        assertThat(upgrade(data(BODY + ",'isDiff':" + isDiff)).delta()).isTrue();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", ",'isDiff':0", ",'isDiff':'0'", ",'isDiff':false", ",'isDiff':null", ",'isDiff':''"})
+    void everythingElseIsWhole(String isDiff) {
+        assertThat(upgrade(data(BODY + isDiff)).delta()).isFalse();
+    }
+
+    @Test
+    void aSignatureIsPassedOnAsItCame() {
+        assertThat(upgrade(data(BODY + ",'digestsign':'QUJD+/=='")).artifact().signature())
+                .isEqualTo("QUJD+/==");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", ",'digestsign':''", ",'digestsign':null", ",'digestsign':7", ",'digestsign':['QUJD']"})
+    void whatIsNoTextIsNoSignature(String digestsign) {
+        assertThat(upgrade(data(BODY + digestsign)).artifact().signature()).isNull();
+    }
+
+    @Test
+    void eachOfSeveralFilesHasASignatureOfItsOwn() {
+        String file = "{'fileSize':1,'fileUrl':'" + URL + "','fileMd5':'" + MD5 + "','fileName':";
+        String files = "'version':'1','signMethod':'Md5','digestsign':'QUJD','isDiff':1,'files':[" + file
+                + "'a','digestsign':'YQ=='}," + file + "'b'}]";
+
+        UpgradeTrigger trigger = upgrade(data(files));
+
+        assertThat(trigger.artifacts()).extracting(Artifact::signature).containsExactly("YQ==", null);
+        assertThat(trigger.delta()).isTrue();
+        assertThat(upgrade(data("'version':'1','digestsign':'QUJD','files':[" + file + "'a'}]"))
+                        .artifact()
+                        .signature())
+                .as("that of the package, where it is one file")
+                .isEqualTo("QUJD");
+    }
+
     // ---- What is well-formed and not done here ----
 
     @Test
@@ -218,12 +259,6 @@ class PushReaderTest {
 
         assertThat(skipped.cause().reason()).isEqualTo(Reason.UNSUPPORTED);
         assertThat(skipped.module()).isEqualTo("default");
-    }
-
-    @ParameterizedTest
-    @ValueSource(strings = {"1", "true", "'1'"})
-    void aDeltaPackageIsUnsupported(String isDiff) {
-        assertThat(skipped(data(BODY + ",'isDiff':" + isDiff)).cause().reason()).isEqualTo(Reason.UNSUPPORTED);
     }
 
     // ---- What makes no sense ----

@@ -1,28 +1,30 @@
 // Products, and their devices: sub-devices below their gateway.
 
-import { get, path, post } from './client.js';
-import { announce, badge, button, count, dialog, empty, field, fill, h, input, select, when } from './dom.js';
+import { get, path, post, remove } from './client.js';
+import { announce, badge, button, confirmation, count, dialog, empty, field, fill, h, input, select, when } from './dom.js';
 import { changed, deviceKey, model } from './model.js';
 import { Table } from './table.js';
 
 export function devicesView(abilities) {
   const product = h('select', { change: draw });
-  const state = select('state', [['', 'All'], ['online', 'Online'], ['offline', 'Offline']], { change: draw });
+  const presence = select('state', [['', 'All'], ['online', 'Online'], ['offline', 'Offline']], { change: draw });
   const search = h('input', { type: 'search', autocomplete: 'off', input: draw });
   const summary = h('p', { class: 'summary' });
   const table = new Table({
     caption: 'Devices',
     key: deviceKey,
-    shows: (it) => [it, it.gateway ? model.devices.get(deviceKey(it.gateway))?.online : null],
+    shows: (it) => it,
     rowClass: (it) => (it.gateway ? 'sub' : ''),
     columns: [
       { title: 'Device', heading: true, cell: name },
       { title: 'Product', cell: (it) => it.productKey },
-      { title: 'State', cell: (it) => badge(it.online ? 'ONLINE' : 'OFFLINE') },
+      { title: 'State', cell: state },
       { title: 'Versions', cell: versions },
-      ...(abilities.can('GET', '/products/{productKey}/devices/{deviceName}/tasks')
-        ? [{ title: 'Actions', class: 'actions', cell: (it) => historyButton(it) }]
-        : []),
+      {
+        title: 'Actions',
+        class: 'actions',
+        cell: (it) => button('Details', () => details(abilities, it), { class: 'quiet', 'data-action': 'details', 'aria-label': `Details of ${it.deviceName}` }),
+      },
     ],
     empty: h('div', {}),
   });
@@ -36,7 +38,7 @@ export function devicesView(abilities) {
       h('div', { class: 'buttons' }, button('New product', newProduct), button('New device', newDevice, { class: 'primary' })),
     ),
     summary,
-    h('div', { class: 'tools' }, field('Product', product), field('State', state), field('Find', search)),
+    h('div', { class: 'tools' }, field('Product', product), field('State', presence), field('Find', search)),
     table.element,
   );
 
@@ -54,7 +56,7 @@ export function devicesView(abilities) {
       : 'Loading…';
     const found = all.filter(
       (it) =>
-        (!state.value || (state.value === 'online') === it.online) &&
+        (!presence.value || (presence.value === 'online') === it.online) &&
         (!words ||
           `${deviceKey(it)} ${it.gateway ? deviceKey(it.gateway) : ''} ${Object.entries(it.versions).flat().join(' ')}`
             .toLowerCase()
@@ -96,6 +98,10 @@ function name(it) {
     : it.deviceName;
 }
 
+function state(it) {
+  return [badge(it.online ? 'ONLINE' : 'OFFLINE'), it.disabled ? [' ', badge('DISABLED')] : null].flat();
+}
+
 function versions(it) {
   const entries = Object.entries(it.versions).sort(([a], [b]) => compare(a, b));
   return entries.length === 0
@@ -107,38 +113,90 @@ function versions(it) {
       );
 }
 
-function historyButton(device) {
-  return button(
-    'History',
-    async () => {
-      const tasks = await get(path`/products/${device.productKey}/devices/${device.deviceName}/tasks`);
-      dialog({
-        title: `Upgrades of ${device.deviceName}`,
-        wide: true,
-        cancel: 'Close',
-        content:
-          tasks.length === 0
-            ? empty('No job has had this device.')
-            : h(
-                'ol',
-                { class: 'history' },
-                tasks
-                  .slice()
-                  .reverse()
-                  .map((it) =>
-                    h(
-                      'li',
-                      {},
-                      badge(it.status),
-                      ` ${it.module} ${it.sourceVersion} → ${it.targetVersion}, job ${it.jobId}, `,
-                      when(it.updatedAt),
-                      it.description ? h('p', { class: 'reason' }, it.description) : null,
-                    ),
-                  ),
-              ),
-      });
-    },
-    { class: 'quiet', 'data-action': 'history', 'aria-label': `History of ${device.deviceName}` },
+function details(abilities, device) {
+  const where = path`/products/${device.productKey}/devices/${device.deviceName}`;
+  const at = '/products/{productKey}/devices/{deviceName}';
+  const below = [...model.devices.values()].filter((it) => it.gateway && deviceKey(it.gateway) === deviceKey(device));
+  const upgrades = h('div', {});
+  const turn = device.disabled ? 'enable' : 'disable';
+  const box = dialog({
+    title: device.deviceName,
+    wide: true,
+    cancel: 'Close',
+    content: [
+      h(
+        'dl',
+        { class: 'facts' },
+        fact('Product', device.productKey),
+        fact('State', state(device)),
+        device.gateway ? fact('Gateway', deviceKey(device.gateway)) : null,
+        below.length > 0 ? fact('Sub-devices', `${below.length}, ${below.filter((it) => it.online).length} online`) : null,
+        fact('Versions', versions(device)),
+      ),
+      upgrades,
+      h(
+        'div',
+        { class: 'buttons left spaced' },
+        abilities.can('POST', `${at}/${turn}`)
+          ? button(device.disabled ? 'Enable' : 'Disable', async () => {
+              try {
+                await post(`${where}/${turn}`);
+                announce(`Device ${device.deviceName} is ${turn}d.`);
+              } catch (failure) {
+                announce(failure.message, true);
+              }
+              box.close();
+            })
+          : null,
+        abilities.can('DELETE', at)
+          ? button(
+              'Delete',
+              () => {
+                box.close();
+                confirmation({
+                  title: `Delete device ${device.deviceName}?`,
+                  text: 'It can no longer log in, and its unfinished upgrades end.',
+                  action: 'Delete',
+                  act: async () => {
+                    await remove(where);
+                    model.devices.delete(deviceKey(device));
+                    changed();
+                    announce(`Device ${device.deviceName} is deleted.`);
+                  },
+                });
+              },
+              { class: 'danger' },
+            )
+          : null,
+      ),
+    ],
+  });
+  if (abilities.can('GET', `${at}/tasks`)) {
+    get(`${where}/tasks`).then(
+      (tasks) => fill(upgrades, h('h3', {}, 'Upgrades'), tasks.length === 0 ? h('p', { class: 'dim' }, 'none') : taskList(tasks)),
+      (failure) => fill(upgrades, h('p', { class: 'problem', role: 'alert' }, failure.message)),
+    );
+  }
+}
+
+function fact(term, ...value) {
+  return h('div', {}, h('dt', {}, term), h('dd', {}, value));
+}
+
+function taskList(tasks) {
+  return h(
+    'ol',
+    { class: 'history' },
+    [...tasks].reverse().map((it) =>
+      h(
+        'li',
+        {},
+        badge(it.status),
+        ` ${it.module} ${it.sourceVersion} → ${it.targetVersion}, job ${it.jobId}, `,
+        when(it.updatedAt),
+        it.description ? h('p', { class: 'reason' }, it.description) : null,
+      ),
+    ),
   );
 }
 

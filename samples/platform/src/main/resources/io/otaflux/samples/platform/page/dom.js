@@ -14,12 +14,12 @@ export function h(tag, attributes = {}, ...children) {
       element.setAttribute(name, value === true ? '' : value);
     }
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -142,6 +142,7 @@ export function confirmation({ title, text, action, act }) {
 const STATES = {
   ONLINE: ['●', 'Online', 'good'],
   OFFLINE: ['○', 'Offline', 'idle'],
+  DISABLED: ['⊘', 'Disabled', 'bad'],
   CONFIRM: ['?', 'To be confirmed', 'wait'],
   QUEUED: ['…', 'Queued', 'idle'],
   NOTIFIED: ['→', 'Pushed', 'busy'],

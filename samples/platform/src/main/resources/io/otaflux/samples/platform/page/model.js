@@ -109,6 +109,8 @@ function apply(name, data) {
     model.jobs.set(data.id, data);
   } else if (name === 'device') {
     model.devices.set(deviceKey(data), data);
+  } else if (name === 'device-removed') {
+    model.devices.delete(deviceKey(data));
   } else if (name === 'package') {
     model.packages.set(data.id, data);
   } else if (name === 'package-removed') {
