@@ -775,12 +775,9 @@ final class Jobs {
     }
 
     private void waitFor(StoredJob job) {
-        if (status(job).isEnded()) {
-            return;
-        }
         waitFor(job.request().scheduleTime(), job.id());
         waitFor(job.request().scheduleFinishTime(), job.id());
-        if (job.request().dynamic() && !job.stopped()) {
+        if (job.request().dynamic() && !job.stopped() && !job.cancelled()) {
             dynamicJobs.add(job.id());
         }
     }

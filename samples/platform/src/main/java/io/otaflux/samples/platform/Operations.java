@@ -392,6 +392,13 @@ final class Operations {
         for (StateEntry entry : committed) {
             if (entry.task() != null) {
                 events.tryEmitNext(new TaskChange(entry.before(), entry.task()));
+            } else if (entry.device() != null) {
+                events.tryEmitNext(view(entry.device()));
+            } else if (entry.product() != null) {
+                events.tryEmitNext(entry.product().view());
+            } else if (entry.removed() != null) {
+                events.tryEmitNext(new DeviceRemoved(
+                        entry.removed().productKey(), entry.removed().deviceName()));
             }
         }
         jobs.takeEvents().forEach(events::tryEmitNext);
@@ -464,10 +471,10 @@ final class Operations {
 
     /** On the state's thread: a device can be reached now, over whatever connection, or cannot. */
     private void present(DeviceKey device, boolean isOnline) {
-        if (isOnline) {
-            online.add(device);
-        } else {
-            online.remove(device);
+        boolean changed = isOnline ? online.add(device) : online.remove(device);
+        RegisteredDevice registered = state.device(device);
+        if (changed && registered != null) {
+            events.tryEmitNext(view(registered));
         }
     }
 
