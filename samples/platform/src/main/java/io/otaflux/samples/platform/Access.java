@@ -79,8 +79,9 @@ final class Access {
                 return Mono.just(Verdict.GRANTED);
             }
             waiting.incrementAndGet();
-            Mono<Long> pause =
-                    Mono.delay(PAUSE).doFinally(end -> waiting.decrementAndGet()).cache();
+            Mono<Long> pause = Mono.delay(PAUSE)
+                    .doFinally(end -> waiting.decrementAndGet())
+                    .cache();
             pause.subscribe();
             return pause.thenReturn(Verdict.WRONG_TOKEN);
         });
