@@ -56,6 +56,7 @@ public final class Platform implements AutoCloseable {
     private final FileBlocks blocks;
     private final SignedUrls urls;
     private final Operations operations;
+    private final FileServer files;
     private final Jobs jobs;
     private final Broker broker;
     private final DeviceConversation conversation;
@@ -80,7 +81,9 @@ public final class Platform implements AutoCloseable {
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
             this.blocks = new FileBlocks(state, artifacts);
-            this.token = DurableFiles.secret(directory, "token");
+            this.token = settings.newToken
+                    ? DurableFiles.newSecret(directory, "token")
+                    : DurableFiles.secret(directory, "token");
             this.urls = new SignedUrls(DurableFiles.secret(directory, "url-key"), settings.urlLifetime);
 
             this.broker = settings.broker == null
@@ -107,19 +110,27 @@ public final class Platform implements AutoCloseable {
 
             LoopResources loops = LoopResources.create("platform-http", 2, true);
             running.push(() -> loops.disposeLater(Duration.ZERO, SHUTDOWN).block(SHUTDOWN));
-            FileServer files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
-            RestApi api = new RestApi(operations, artifacts, token);
+            this.files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
+            Access access = Access.of(token, settings.host, settings.downloadBase);
+            RestApi api = new RestApi(operations, artifacts, access);
+            WebPage page = new WebPage();
             DeviceAuthApi auth = new DeviceAuthApi(operations, broker);
             this.http = HttpServer.create()
                     .host(settings.host)
                     .port(settings.httpPort)
                     .runOn(loops)
                     .idleTimeout(IDLE)
-                    .handle((request, response) -> request.uri().startsWith(SignedUrls.PATH)
-                            ? files.serve(request, response)
-                            : request.uri().startsWith(DeviceAuthApi.PATH)
-                                    ? auth.serve(request, response)
-                                    : api.serve(request, response))
+                    .handle((request, response) -> {
+                        if (request.uri().startsWith(SignedUrls.PATH)) {
+                            return files.serve(request, response);
+                        }
+                        if (request.uri().startsWith(DeviceAuthApi.PATH)) {
+                            return auth.serve(request, response);
+                        }
+                        return page.has(request) && access.isForUs(request)
+                                ? page.serve(request, response)
+                                : api.serve(request, response);
+                    })
                     .bindNow();
             running.push(() -> http.disposeNow(SHUTDOWN));
             this.downloadBase = settings.downloadBase == null ? httpUri() : settings.downloadBase;
@@ -165,6 +176,14 @@ public final class Platform implements AutoCloseable {
     /** What the REST API wants as bearer token; also in the file {@code token} of the data directory. */
     public String token() {
         return token;
+    }
+
+    /**
+     * The page for a person, with the token behind the {@code #}: a browser does not send that part to anybody, and the page
+     * takes it out of the address at once. To be shown to whoever starts the platform, and not to be logged.
+     */
+    public URI pageUri() {
+        return URI.create(downloadBase + (downloadBase.toString().endsWith("/") ? "" : "/") + "#token=" + token);
     }
 
     /** Creates a product; its secret is not told again. */
@@ -297,6 +316,16 @@ public final class Platform implements AutoCloseable {
     /** How many messages of devices were ignored because they could not be understood. */
     public long ignoredMessages() {
         return conversation.ignoredMessages();
+    }
+
+    /** How many requests of devices were answered with bytes of a package's file, the whole or a part. */
+    public long downloads() {
+        return files.downloads();
+    }
+
+    /** How many bytes of files they were promised. */
+    public long downloadedBytes() {
+        return files.downloadedBytes();
     }
 
     /** Stops the servers, then closes the state. What is on disk is complete at any time; this only ends things in order. */
@@ -474,6 +503,7 @@ public final class Platform implements AutoCloseable {
         private @Nullable Broker broker;
         private @Nullable URI downloadBase;
         private Duration urlLifetime = DAY;
+        private boolean newToken;
         private long maxPackageBytes = TWO_THOUSAND_MIB;
         private @Nullable Scheduler time;
 
@@ -510,7 +540,11 @@ public final class Platform implements AutoCloseable {
             return this;
         }
 
-        /** Address to listen on. Defaults to {@code 127.0.0.1}: who opens the platform to a network should have meant to. */
+        /**
+         * Address to listen on. Defaults to {@code 127.0.0.1}: who opens the platform to a network should have meant to, and
+         * put something in front of it that speaks TLS. On the loopback address the REST API and the page only answer to names
+         * of this machine and to that of {@link #downloadBase}.
+         */
         public Builder host(String address) {
             this.host = address;
             return this;
@@ -537,6 +571,12 @@ public final class Platform implements AutoCloseable {
          */
         public Builder downloadBase(URI base) {
             this.downloadBase = base;
+            return this;
+        }
+
+        /** Makes a new access token and forgets the one of earlier runs. Defaults to keeping that. */
+        public Builder newToken() {
+            this.newToken = true;
             return this;
         }
 
