@@ -117,6 +117,16 @@ final class RestApi {
                         "/products/{productKey}/devices/{deviceName}/reset",
                         call -> call.send(operations.reset(call.device()))),
                 route(
+                        "PUT",
+                        "/products/{productKey}/devices/{deviceName}/certificate",
+                        call -> call.send(call.body(Certificate.class)
+                                .flatMap(it -> operations.trustCertificate(
+                                        call.device(), Limits.fingerprint(present("sha256", it.sha256())))))),
+                route(
+                        "DELETE",
+                        "/products/{productKey}/devices/{deviceName}/certificate",
+                        call -> call.send(operations.trustCertificate(call.device(), null))),
+                route(
                         "GET",
                         "/products/{productKey}/devices/{deviceName}/topology",
                         call -> call.send(operations.topology(call.device()))),
@@ -561,6 +571,8 @@ final class RestApi {
     private record NewProduct(@Nullable String productKey) {}
 
     private record ProductSettings(@Nullable Boolean dynamicRegistration) {}
+
+    private record Certificate(@Nullable String sha256) {}
 
     private record NewDevice(@Nullable String deviceName) {}
 
