@@ -210,7 +210,7 @@ final class DeviceMessages {
         return text.length() <= MAX_DESCRIPTION ? text : text.substring(0, MAX_DESCRIPTION);
     }
 
-    private static byte[] write(ObjectNode message) {
+    static byte[] write(ObjectNode message) {
         try {
             return JSON.writeValueAsBytes(message);
         } catch (JsonProcessingException e) {

@@ -27,7 +27,8 @@ public record FirmwarePackage(
         String sha256,
         SignMethod signMethod,
         @Nullable String customInfo,
-        Instant createdAt) {
+        Instant createdAt)
+        implements PlatformEvent {
 
     /** The digest that is pushed to devices. */
     public String sign() {

@@ -12,7 +12,8 @@ import java.util.Map;
  * @param tasks how many of its tasks are in each status; every status is present
  * @param createdAt when it was created
  */
-public record Job(String id, JobRequest request, Status status, Map<TaskStatus, Integer> tasks, Instant createdAt) {
+public record Job(String id, JobRequest request, Status status, Map<TaskStatus, Integer> tasks, Instant createdAt)
+        implements PlatformEvent {
 
     /** Where a job stands as a whole. */
     public enum Status {

@@ -37,6 +37,7 @@ final class Operations {
     private final Set<DeviceKey> connections = ConcurrentHashMap.newKeySet();
     private final Set<DeviceKey> online = new HashSet<>();
     private final Sinks.Many<TaskChange> changes = Sinks.many().multicast().directBestEffort();
+    private final Sinks.Many<PlatformEvent> events = Sinks.many().multicast().directBestEffort();
 
     /** @param disconnect ends a device's own connection */
     Operations(
@@ -246,6 +247,11 @@ final class Operations {
         return changes.asFlux().onBackpressureBuffer(CHANGES_BEHIND).publishOn(Schedulers.parallel());
     }
 
+    /** Every change of anything that the API shows, from now on; it fails for a subscriber that falls too far behind. */
+    Flux<PlatformEvent> events() {
+        return events.asFlux().onBackpressureBuffer(CHANGES_BEHIND).publishOn(Schedulers.parallel());
+    }
+
     /** The tasks of a job as they are, then each as it changes; completes when the last one has ended. */
     Flux<Task> watch(String jobId) {
         return Flux.defer(() -> {
@@ -275,11 +281,24 @@ final class Operations {
         });
     }
 
-    /** Tells those who listen to {@link #changes}; called on the state's thread only. */
+    /** Tells those who listen to {@link #changes} and {@link #events}; called on the state's thread only. */
     void announce(List<StateEntry> committed) {
         for (StateEntry entry : committed) {
             if (entry.task() != null) {
-                changes.tryEmitNext(new TaskChange(entry.before(), entry.task()));
+                TaskChange change = new TaskChange(entry.before(), entry.task());
+                changes.tryEmitNext(change);
+                events.tryEmitNext(change);
+            } else if (entry.device() != null) {
+                events.tryEmitNext(view(entry.device()));
+            } else if (entry.firmware() != null) {
+                events.tryEmitNext(entry.firmware());
+            } else if (entry.job() != null) {
+                events.tryEmitNext(jobs.view(entry.job()));
+            } else if (entry.product() != null) {
+                events.tryEmitNext(entry.product().view());
+            } else if (entry.removed() != null) {
+                events.tryEmitNext(
+                        new DeviceRemoved(entry.removed().productKey(), entry.removed().deviceName()));
             }
         }
     }
@@ -346,10 +365,10 @@ final class Operations {
 
     /** On the state's thread: a device can be reached now, over whatever connection, or cannot. */
     private void present(DeviceKey device, boolean isOnline) {
-        if (isOnline) {
-            online.add(device);
-        } else {
-            online.remove(device);
+        boolean changed = isOnline ? online.add(device) : online.remove(device);
+        RegisteredDevice registered = state.device(device);
+        if (changed && registered != null) {
+            events.tryEmitNext(view(registered));
         }
     }
 
@@ -359,6 +378,7 @@ final class Operations {
 
     void close() {
         changes.tryEmitComplete();
+        events.tryEmitComplete();
     }
 
     private void tell(Runnable command) {

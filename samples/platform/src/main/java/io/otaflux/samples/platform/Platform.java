@@ -53,6 +53,7 @@ public final class Platform implements AutoCloseable {
     private final Deque<AutoCloseable> running = new ArrayDeque<>();
     private final Scheduler time;
     private final ArtifactFiles artifacts;
+    private final FileBlocks blocks;
     private final SignedUrls urls;
     private final Operations operations;
     private final FileServer files;
@@ -79,7 +80,10 @@ public final class Platform implements AutoCloseable {
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
-            this.token = DurableFiles.secret(directory, "token");
+            this.blocks = new FileBlocks(state, artifacts);
+            this.token = settings.newToken
+                    ? DurableFiles.newSecret(directory, "token")
+                    : DurableFiles.secret(directory, "token");
             this.urls = new SignedUrls(DurableFiles.secret(directory, "url-key"), settings.urlLifetime);
 
             this.broker = settings.broker == null
@@ -109,15 +113,22 @@ public final class Platform implements AutoCloseable {
             LoopResources loops = LoopResources.create("platform-http", 2, true);
             running.push(() -> loops.disposeLater(Duration.ZERO, SHUTDOWN).block(SHUTDOWN));
             this.files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
-            RestApi api = new RestApi(operations, artifacts, token);
+            Access access = Access.of(token, settings.host, settings.downloadBase);
+            RestApi api = new RestApi(operations, artifacts, access);
+            WebPage page = new WebPage();
             this.http = HttpServer.create()
                     .host(settings.host)
                     .port(settings.httpPort)
                     .runOn(loops)
                     .idleTimeout(IDLE)
-                    .handle((request, response) -> request.uri().startsWith(SignedUrls.PATH)
-                            ? files.serve(request, response)
-                            : api.serve(request, response))
+                    .handle((request, response) -> {
+                        if (request.uri().startsWith(SignedUrls.PATH)) {
+                            return files.serve(request, response);
+                        }
+                        return page.has(request) && access.isForUs(request)
+                                ? page.serve(request, response)
+                                : api.serve(request, response);
+                    })
                     .bindNow();
             running.push(() -> http.disposeNow(SHUTDOWN));
             this.downloadBase = settings.downloadBase == null ? httpUri() : settings.downloadBase;
@@ -158,6 +169,14 @@ public final class Platform implements AutoCloseable {
     /** What the REST API wants as bearer token; also in the file {@code token} of the data directory. */
     public String token() {
         return token;
+    }
+
+    /**
+     * The page for a person, with the token behind the {@code #}: a browser does not send that part to anybody, and the page
+     * takes it out of the address at once. To be shown to whoever starts the platform, and not to be logged.
+     */
+    public URI pageUri() {
+        return URI.create(downloadBase + (downloadBase.toString().endsWith("/") ? "" : "/") + "#token=" + token);
     }
 
     /** Creates a product; its secret is not told again. */
@@ -430,7 +449,20 @@ public final class Platform implements AutoCloseable {
             if (!broker.tellsPresence()) {
                 operations.heard(device);
             }
-            return operations.requested(device, kind, request);
+            return switch (kind) {
+                case FILE_DOWNLOAD -> block(device, request);
+                default -> operations.requested(device, kind, request);
+            };
+        }
+
+        private Mono<byte[]> block(DeviceKey device, DeviceMessages.Request request) {
+            return operations
+                    .run(() -> blocks.find(device, request))
+                    .publishOn(Schedulers.boundedElastic())
+                    .map(blocks::read)
+                    .onErrorResume(
+                            DeviceRefusedException.class,
+                            refused -> Mono.just(FileBlocks.refusal(request.id(), refused)));
         }
 
         @Override
@@ -454,6 +486,7 @@ public final class Platform implements AutoCloseable {
         private @Nullable Broker broker;
         private @Nullable URI downloadBase;
         private Duration urlLifetime = DAY;
+        private boolean newToken;
         private long maxPackageBytes = TWO_THOUSAND_MIB;
         private @Nullable Scheduler time;
 
@@ -477,7 +510,11 @@ public final class Platform implements AutoCloseable {
             return this;
         }
 
-        /** Address to listen on. Defaults to {@code 127.0.0.1}: who opens the platform to a network should have meant to. */
+        /**
+         * Address to listen on. Defaults to {@code 127.0.0.1}: who opens the platform to a network should have meant to, and
+         * put something in front of it that speaks TLS. On the loopback address the REST API and the page only answer to names
+         * of this machine and to that of {@link #downloadBase}.
+         */
         public Builder host(String address) {
             this.host = address;
             return this;
@@ -504,6 +541,12 @@ public final class Platform implements AutoCloseable {
          */
         public Builder downloadBase(URI base) {
             this.downloadBase = base;
+            return this;
+        }
+
+        /** Makes a new access token and forgets the one of earlier runs. Defaults to keeping that. */
+        public Builder newToken() {
+            this.newToken = true;
             return this;
         }
 

@@ -17,10 +17,8 @@ import io.netty.handler.codec.http.HttpMethod;
 import io.netty.handler.codec.http.QueryStringDecoder;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -59,15 +57,15 @@ final class RestApi {
             .build();
     private final Operations operations;
     private final ArtifactFiles artifacts;
-    private final byte[] authorization;
+    private final Access access;
     private final byte[] description;
     private final List<Route> routes;
 
-    RestApi(Operations operations, ArtifactFiles artifacts, String token) throws IOException {
+    RestApi(Operations operations, ArtifactFiles artifacts, Access access) throws IOException {
         this.operations = operations;
         this.artifacts = artifacts;
-        this.authorization = ("Bearer " + token).getBytes(StandardCharsets.UTF_8);
-        this.description = description();
+        this.access = access;
+        this.description = WebPage.resource("openapi.json");
         this.routes = List.of(
                 open("GET", "/health", call -> call.send(200, Map.of("status", "UP"))),
                 open("GET", "/openapi.json", call -> call.send(200, description)),
@@ -167,7 +165,7 @@ final class RestApi {
                 route(
                         "GET",
                         "/events",
-                        call -> call.stream(operations.changes().map(change -> event("task", change.task())))));
+                        call -> call.stream(operations.events().map(this::event))));
     }
 
     /** One way to call the API; {@code open} without the token. */
@@ -214,6 +212,10 @@ final class RestApi {
     }
 
     private Publisher<Void> dispatch(Call call) {
+        WebPage.protect(call.response.responseHeaders());
+        if (!access.isForUs(call.request)) {
+            return call.refuse(421, "MISDIRECTED_REQUEST", "this platform does not go by the name in the Host header");
+        }
         boolean pathExists = false;
         for (Route route : routes) {
             Map<String, String> variables = route.match(call.path);
@@ -222,12 +224,8 @@ final class RestApi {
             }
             pathExists = true;
             if (route.method().equals(call.request.method())) {
-                if (!route.open() && !isAuthorized(call.request)) {
-                    call.response.header(HttpHeaderNames.WWW_AUTHENTICATE, "Bearer");
-                    return call.refuse(401, "UNAUTHORIZED", "the API wants the platform's token as bearer token");
-                }
                 call.variables.putAll(variables);
-                return route.handler().apply(call);
+                return route.open() ? route.handler().apply(call) : authorized(call, route);
             }
         }
         return pathExists
@@ -235,9 +233,20 @@ final class RestApi {
                 : call.refuse(404, "NOT_FOUND", "there is no " + call.path);
     }
 
-    private boolean isAuthorized(HttpServerRequest request) {
-        String presented = request.requestHeaders().get(HttpHeaderNames.AUTHORIZATION, "");
-        return MessageDigest.isEqual(authorization, presented.getBytes(StandardCharsets.UTF_8));
+    private Mono<Void> authorized(Call call, Route route) {
+        return access.check(call.request.requestHeaders().get(HttpHeaderNames.AUTHORIZATION))
+                .flatMap(verdict -> switch (verdict) {
+                    case GRANTED -> Mono.from(route.handler().apply(call));
+                    case NO_TOKEN, WRONG_TOKEN -> {
+                        call.response.header(HttpHeaderNames.WWW_AUTHENTICATE, "Bearer");
+                        yield call.refuse(
+                                401, "UNAUTHORIZED", "the API wants the platform's token as bearer token");
+                    }
+                    case TOO_MANY -> {
+                        call.response.header(HttpHeaderNames.RETRY_AFTER, "1");
+                        yield call.refuse(429, "TOO_MANY_REQUESTS", "too many wrong tokens; none is looked at now");
+                    }
+                });
     }
 
     private Mono<Void> upload(Call call) {
@@ -280,13 +289,20 @@ final class RestApi {
         return new Route(HttpMethod.valueOf(method), BASE + template, true, handler);
     }
 
-    private static byte[] description() throws IOException {
-        try (InputStream in = RestApi.class.getResourceAsStream("openapi.json")) {
-            if (in == null) {
-                throw new IOException("openapi.json is missing from the program");
-            }
-            return in.readAllBytes();
+    private String event(PlatformEvent event) {
+        if (event instanceof TaskChange change) {
+            return event("task", change.task());
         }
+        if (event instanceof Job job) {
+            return event("job", JobView.of(job));
+        }
+        if (event instanceof FirmwarePackage firmware) {
+            return event("package", firmware);
+        }
+        if (event instanceof DeviceRemoved) {
+            return event("device-removed", event);
+        }
+        return event(event instanceof Device ? "device" : "product", event);
     }
 
     private String event(String name, Object data) {
@@ -384,6 +400,7 @@ final class RestApi {
             byte[] body = bytes(value);
             return response.status(status)
                     .header(HttpHeaderNames.CONTENT_TYPE, HttpHeaderValues.APPLICATION_JSON)
+                    .header(HttpHeaderNames.CACHE_CONTROL, HttpHeaderValues.NO_STORE)
                     .header(HttpHeaderNames.CONTENT_LENGTH, Integer.toString(body.length))
                     .sendByteArray(Mono.just(body))
                     .then();
