@@ -4,15 +4,18 @@ import com.hivemq.client.mqtt.MqttClient;
 import com.hivemq.client.mqtt.MqttClientSslConfig;
 import com.hivemq.client.mqtt.MqttGlobalPublishFilter;
 import com.hivemq.client.mqtt.datatypes.MqttQos;
+import com.hivemq.client.mqtt.datatypes.MqttTopicFilter;
 import com.hivemq.client.mqtt.exceptions.ConnectionClosedException;
 import com.hivemq.client.mqtt.lifecycle.MqttDisconnectSource;
 import com.hivemq.client.mqtt.mqtt3.Mqtt3ClientBuilder;
 import com.hivemq.client.mqtt.mqtt3.Mqtt3RxClient;
 import com.hivemq.client.mqtt.mqtt3.exceptions.Mqtt3ConnAckException;
+import com.hivemq.client.mqtt.mqtt3.exceptions.Mqtt3SubAckException;
 import com.hivemq.client.mqtt.mqtt3.message.connect.connack.Mqtt3ConnAckReturnCode;
 import com.hivemq.client.mqtt.mqtt3.message.publish.Mqtt3Publish;
 import com.hivemq.client.mqtt.mqtt3.message.subscribe.Mqtt3Subscribe;
 import com.hivemq.client.mqtt.mqtt3.message.subscribe.Mqtt3Subscription;
+import com.hivemq.client.mqtt.mqtt3.message.unsubscribe.Mqtt3Unsubscribe;
 import io.otaflux.ChannelException;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
@@ -21,6 +24,7 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -48,6 +52,9 @@ final class MqttConnection {
 
     /** How much is taken from the library before it was worked on; the rest stays where it can be bounded. */
     private static final int PREFETCH = 64;
+
+    /** How many topics one packet subscribes to. */
+    private static final int FILTERS = 100;
 
     private static final Duration GOODBYE = Duration.ofSeconds(2);
 
@@ -170,6 +177,36 @@ final class MqttConnection {
                                 .build()))
                 .build();
         return Mono.from(client.subscribe(subscribe).toFlowable()).then();
+    }
+
+    /**
+     * Subscribes to many topics, in packets of no more than {@value #FILTERS}.
+     *
+     * @return a {@code Mono} that completes when the broker has answered all of them. One that grants less than it was
+     *     asked for may deliver all the same, as platforms do that deliver without any subscription
+     */
+    Mono<Void> subscribe(List<String> filters) {
+        return Flux.fromIterable(filters)
+                .buffer(FILTERS)
+                .concatMap(packet -> subscribe(packet.toArray(String[]::new))
+                        .onErrorResume(Mqtt3SubAckException.class, refused -> {
+                            log.warn("The broker does not grant all of {} subscriptions", packet.size());
+                            return Mono.empty();
+                        }))
+                .then();
+    }
+
+    /** @return a {@code Mono} that completes when the broker has answered */
+    Mono<Void> unsubscribe(List<String> filters) {
+        return Flux.fromIterable(filters)
+                .buffer(FILTERS)
+                .concatMap(packet -> {
+                    Mqtt3Unsubscribe unsubscribe = Mqtt3Unsubscribe.builder()
+                            .addTopicFilters(packet.stream().map(MqttTopicFilter::of))
+                            .build();
+                    return Mono.from(client.unsubscribe(unsubscribe).<Void>toFlowable());
+                })
+                .then();
     }
 
     /** @return a {@code Mono} that completes when the broker has acknowledged the message */
