@@ -55,6 +55,7 @@ public final class Platform implements AutoCloseable {
     private final ArtifactFiles artifacts;
     private final SignedUrls urls;
     private final Operations operations;
+    private final FileServer files;
     private final Jobs jobs;
     private final Broker broker;
     private final DeviceConversation conversation;
@@ -107,7 +108,7 @@ public final class Platform implements AutoCloseable {
 
             LoopResources loops = LoopResources.create("platform-http", 2, true);
             running.push(() -> loops.disposeLater(Duration.ZERO, SHUTDOWN).block(SHUTDOWN));
-            FileServer files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
+            this.files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
             RestApi api = new RestApi(operations, artifacts, token);
             this.http = HttpServer.create()
                     .host(settings.host)
@@ -280,6 +281,16 @@ public final class Platform implements AutoCloseable {
     /** How many messages of devices were ignored because they could not be understood. */
     public long ignoredMessages() {
         return conversation.ignoredMessages();
+    }
+
+    /** How many requests of devices were answered with bytes of a package's file, the whole or a part. */
+    public long downloads() {
+        return files.downloads();
+    }
+
+    /** How many bytes of files they were promised. */
+    public long downloadedBytes() {
+        return files.downloadedBytes();
     }
 
     /** Stops the servers, then closes the state. What is on disk is complete at any time; this only ends things in order. */
