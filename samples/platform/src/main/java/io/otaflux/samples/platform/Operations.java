@@ -297,8 +297,8 @@ final class Operations {
             } else if (entry.product() != null) {
                 events.tryEmitNext(entry.product().view());
             } else if (entry.removed() != null) {
-                events.tryEmitNext(
-                        new DeviceRemoved(entry.removed().productKey(), entry.removed().deviceName()));
+                events.tryEmitNext(new DeviceRemoved(
+                        entry.removed().productKey(), entry.removed().deviceName()));
             }
         }
     }

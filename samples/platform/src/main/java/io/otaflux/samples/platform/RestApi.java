@@ -162,10 +162,7 @@ final class RestApi {
                                 operations.cancelJob(call.path("jobId")).map(JobView::of))),
                 route("GET", "/jobs/{jobId}/tasks", call -> call.send(operations.tasks(call.path("jobId")))),
                 route("GET", "/jobs/{jobId}/events", this::watchJob),
-                route(
-                        "GET",
-                        "/events",
-                        call -> call.stream(operations.events().map(this::event))));
+                route("GET", "/events", call -> call.stream(operations.events().map(this::event))));
     }
 
     /** One way to call the API; {@code open} without the token. */
@@ -213,7 +210,7 @@ final class RestApi {
 
     private Publisher<Void> dispatch(Call call) {
         WebPage.protect(call.response.responseHeaders());
-        if (!access.isForUs(call.request)) {
+        if (!access.isForUs(call.request.requestHeaders().get(HttpHeaderNames.HOST))) {
             return call.refuse(421, "MISDIRECTED_REQUEST", "this platform does not go by the name in the Host header");
         }
         boolean pathExists = false;
@@ -239,8 +236,7 @@ final class RestApi {
                     case GRANTED -> Mono.from(route.handler().apply(call));
                     case NO_TOKEN, WRONG_TOKEN -> {
                         call.response.header(HttpHeaderNames.WWW_AUTHENTICATE, "Bearer");
-                        yield call.refuse(
-                                401, "UNAUTHORIZED", "the API wants the platform's token as bearer token");
+                        yield call.refuse(401, "UNAUTHORIZED", "the API wants the platform's token as bearer token");
                     }
                     case TOO_MANY -> {
                         call.response.header(HttpHeaderNames.RETRY_AFTER, "1");
