@@ -74,9 +74,9 @@ import reactor.util.retry.Retry;
  *
  * <p>Module {@code default} is the system firmware: its upgrade runs by itself with the installer that is configured for
  * it, and fires no callback. An upgrade of another module is the program's: it ends as succeeded when the program has
- * {@linkplain #report reported} the new version, and as failed when its download or verification fails. As long as neither
- * download nor verification is under way, a trigger that comes next is fired at once, be it the same one once more or
- * another, which then takes its place. Triggers of several files are refused and reported.
+ * {@linkplain #report reported} the new version, and as failed when its download, verification or {@linkplain #upgrade
+ * installation} fails. As long as none of these is under way, a trigger that comes next is fired at once, be it the same one
+ * once more or another, which then takes its place. Triggers of several files are refused and reported, and so are deltas.
  *
  * <p>Where the original fell short, this does not: URLs of any length, several downloads at once, the length is checked,
  * digests compare in any case, and a download goes on where it broke off, also after a restart.
@@ -92,6 +92,9 @@ public final class Ota implements AutoCloseable {
     /** A verification has ended. */
     public static final int ON_VERIFY = 3;
 
+    /** An installation has ended. */
+    public static final int ON_UPGRADE = 4;
+
     private static final Logger log = Loggers.getLogger(Ota.class);
 
     private static final int BUFFER = 1 << 20;
@@ -104,6 +107,7 @@ public final class Ota implements AutoCloseable {
     private final Triggers triggers = new Triggers();
     private final Map<String, UpgradeTrigger> unheard = new LinkedHashMap<>();
     private final Map<Path, Fetched> fetched = new ConcurrentHashMap<>();
+    private final Set<Path> unpacking = ConcurrentHashMap.newKeySet();
     private final Disposable.Composite running = Disposables.composite();
 
     private volatile @Nullable Service service;
@@ -295,7 +299,7 @@ public final class Ota implements AutoCloseable {
         }
     }
 
-    /** {@code work}, an upgrade's download or verification; it ends the upgrade when it errors. */
+    /** {@code work}, an upgrade's download, verification or installation; it ends the upgrade when it errors. */
     private <T> Mono<T> working(@Nullable UpgradeTrigger trigger, Mono<T> work) {
         if (trigger == null) {
             return work;
@@ -390,16 +394,16 @@ public final class Ota implements AutoCloseable {
     }
 
     /**
-     * Sets the callback for the end of downloads or verifications, in place of the one before it.
+     * Sets the callback for the end of downloads, verifications or installations, in place of the one before it.
      *
-     * @param event {@link #ON_DOWNLOAD} or {@link #ON_VERIFY}
+     * @param event {@link #ON_DOWNLOAD}, {@link #ON_VERIFY} or {@link #ON_UPGRADE}
      * @param callback receives at least 0 for success, a negative {@link ResultCode} otherwise
      * @return 0, or {@link ResultCode#INVALID_PARAMETER} for another event
      */
     @SuppressWarnings("overloads")
     public int on(int event, IntConsumer callback) {
-        if (event != ON_DOWNLOAD && event != ON_VERIFY) {
-            log.warn("ota.on: event {} has no code (expected: {} or {})", event, ON_DOWNLOAD, ON_VERIFY);
+        if (event < ON_DOWNLOAD || event > ON_UPGRADE) {
+            log.warn("ota.on: event {} has no code (expected: {} to {})", event, ON_DOWNLOAD, ON_UPGRADE);
             return ResultCode.INVALID_PARAMETER.code();
         }
         listeners.put(event, data -> callback.accept((Integer) data));
@@ -419,6 +423,11 @@ public final class Ota implements AutoCloseable {
     /** {@link #on(int, IntConsumer)} for {@link #ON_VERIFY}, for new code. */
     public int onVerify(IntConsumer callback) {
         return on(ON_VERIFY, callback);
+    }
+
+    /** {@link #on(int, IntConsumer)} for {@link #ON_UPGRADE}, for new code. */
+    public int onUpgrade(IntConsumer callback) {
+        return on(ON_UPGRADE, callback);
     }
 
     /**
@@ -567,6 +576,65 @@ public final class Ota implements AutoCloseable {
                 .subscribeOn(Schedulers.boundedElastic());
     }
 
+    /**
+     * Unpacks a downloaded archive (zip, tar or gzipped tar) and puts it in the place of a directory; the end comes as
+     * {@link #ON_UPGRADE}. A file that {@link #download} brought for a trigger is compared with what the trigger named first,
+     * whether or not the program has verified it. It is unpacked beside the directory, which is replaced only when all of it
+     * is durable: what fails leaves the old directory. The program then reports the new version, as after any installation.
+     *
+     * @param arguments {@code length}: int (bytes of the archive), {@code store_path}: str, {@code install_path}: str, the
+     *     directory; it need not exist, the one it is in must
+     * @return 0, {@link ResultCode#INIT_FAIL} before {@link #init}, without an {@link Unpacker} on the class path, or while
+     *     the same directory is being replaced, or {@link ResultCode#INVALID_PARAMETER}
+     */
+    public int upgrade(Map<String, ?> arguments) {
+        return guarded("upgrade", () -> {
+            Service active = service;
+            if (active == null) {
+                return ResultCode.INIT_FAIL;
+            }
+            Dictionary dictionary = new Dictionary(arguments);
+            long length = dictionary.number("length");
+            Path path = path(dictionary);
+            Path directory =
+                    Path.of(dictionary.text("install_path")).toAbsolutePath().normalize();
+            Unpacker unpacker = settings.openUnpacker();
+            if (!unpacking.add(directory)) {
+                throw new IllegalStateException("install_path: " + directory + " is being replaced already");
+            }
+            background(
+                    "upgrade",
+                    installed(active, unpacker, path, length, directory)
+                            .doFinally(end -> unpacking.remove(directory))
+                            .doOnNext(result -> fire(ON_UPGRADE, result.code()))
+                            .then());
+            return ResultCode.SUCCESS;
+        });
+    }
+
+    private Mono<ResultCode> installed(Service active, Unpacker unpacker, Path path, long length, Path directory) {
+        Fetched here = fetched.get(path);
+        UpgradeTrigger trigger = here == null ? null : here.trigger();
+        Digest named = trigger == null ? null : trigger.artifact().digest().orElse(null);
+        Mono<Boolean> right = named == null
+                ? Mono.fromCallable(() -> hasLength(path, length)).subscribeOn(Schedulers.boundedElastic())
+                : compared(active, path, length, named);
+        Mono<Boolean> unpacked = right.then(Mono.defer(() -> unpacker.unpack(path, directory)))
+                .thenReturn(true)
+                .onErrorResume(OtaException.class, e -> fail(trigger, e).then(Mono.error(e)));
+        return working(trigger, unpacked)
+                .thenReturn(ResultCode.SUCCESS)
+                .onErrorResume(e -> failed("upgrade", e, ResultCode::ofInstallation));
+    }
+
+    private static boolean hasLength(Path path, long length) throws IOException {
+        long size = Files.size(path);
+        if (size != length) {
+            throw new LengthMismatchException("store_path", length, size);
+        }
+        return true;
+    }
+
     private static @Nullable OtaException wrong(long size, List<Digest> digests, long length, Digest expected) {
         for (Digest actual : digests) {
             if (actual.algorithm() == expected.algorithm() && !actual.matches(expected)) {
@@ -664,6 +732,7 @@ public final class Ota implements AutoCloseable {
         private @Nullable ArtifactSource source;
         private @Nullable ArtifactStore store;
         private @Nullable Path state;
+        private @Nullable Unpacker unpacker;
         private UnaryOperator<OtaClient.Builder> customizer = UnaryOperator.identity();
 
         private Builder() {}
@@ -698,6 +767,12 @@ public final class Ota implements AutoCloseable {
             return this;
         }
 
+        /** What {@link Ota#upgrade} unpacks with. Defaults to the {@link Unpacker} on the class path. */
+        public Builder unpacker(Unpacker unpacker) {
+            this.unpacker = Objects.requireNonNull(unpacker, "unpacker");
+            return this;
+        }
+
         /** Adjusts the engine behind the module: backoff, limits, policy. */
         public Builder client(UnaryOperator<OtaClient.Builder> customizer) {
             this.customizer = Objects.requireNonNull(customizer, "customizer");
@@ -721,6 +796,15 @@ public final class Ota implements AutoCloseable {
                             .orElseThrow(() -> new IllegalStateException(
                                     "no artifact source on the class path (expected: otaflux-transport-http)"))
                             .create();
+        }
+
+        private Unpacker openUnpacker() {
+            return unpacker != null
+                    ? unpacker
+                    : ServiceLoader.load(Unpacker.class)
+                            .findFirst()
+                            .orElseThrow(() -> new IllegalStateException(
+                                    "no unpacker on the class path (expected: otaflux-storage)"));
         }
 
         private ArtifactStore openStore(DeviceId device) {

@@ -2,6 +2,7 @@ package io.otaflux.callback;
 
 import io.otaflux.Digest;
 import io.otaflux.DigestMismatchException;
+import io.otaflux.LengthMismatchException;
 import io.otaflux.OtaException;
 import java.net.ConnectException;
 import java.net.NoRouteToHostException;
@@ -25,6 +26,7 @@ public enum ResultCode {
     VERIFY_RSA_FAIL(-12),
     VERIFY_IMAGE_FAIL(-13),
     UPGRADE_WRITE_FAIL(-14),
+    UPGRADE_FW_SIZE_FAIL(-16),
     SET_BOOT_FAIL(-17),
     CUSTOM_CALLBACK_FAIL(-18),
     INVALID_PARAMETER(-25);
@@ -62,6 +64,11 @@ public enum ResultCode {
         }
         // The file cannot be opened; or it can, and not be read.
         return failure instanceof FileSystemException ? SET_BOOT_FAIL : VERIFY_IMAGE_FAIL;
+    }
+
+    /** What the original would have said to its callback of a failed installation. */
+    static ResultCode ofInstallation(Throwable failure) {
+        return failure instanceof LengthMismatchException ? UPGRADE_FW_SIZE_FAIL : ofVerification(failure);
     }
 
     private static ResultCode of(OtaException failure) {

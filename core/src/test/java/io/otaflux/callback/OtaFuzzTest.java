@@ -66,10 +66,14 @@ class OtaFuzzTest {
         Ota ota = ota();
         assertThat(CODES).contains(ota.init(arguments), ota.report(arguments));
         if (staysNowhere(arguments.get("store_path"))) {
-            assertThat(CODES).contains(ota.download(arguments), ota.verify(arguments));
+            assertThat(CODES).contains(ota.download(arguments), ota.verify(arguments), ota.upgrade(arguments));
         }
         Ota fresh = new Ota();
-        assertThat(List.of(fresh.report(arguments), fresh.download(arguments), fresh.verify(arguments)))
+        assertThat(List.of(
+                        fresh.report(arguments),
+                        fresh.download(arguments),
+                        fresh.verify(arguments),
+                        fresh.upgrade(arguments)))
                 .containsOnly(ResultCode.INIT_FAIL.code());
         fresh.close();
     }

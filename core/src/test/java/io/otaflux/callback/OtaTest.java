@@ -10,6 +10,7 @@ import io.otaflux.Backoff;
 import io.otaflux.DeviceId;
 import io.otaflux.Digest;
 import io.otaflux.Hasher;
+import io.otaflux.InstallException;
 import io.otaflux.Installer;
 import io.otaflux.LengthMismatchException;
 import io.otaflux.OtaException.Reason;
@@ -23,6 +24,7 @@ import io.otaflux.UpgradeTrigger;
 import io.otaflux.testkit.MemoryChannel;
 import io.otaflux.testkit.MemorySource;
 import io.otaflux.testkit.MemoryStore;
+import io.otaflux.testkit.Mutant;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.URI;
@@ -42,6 +44,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -58,6 +61,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
 import reactor.core.scheduler.Schedulers;
 import reactor.test.scheduler.VirtualTimeScheduler;
 
@@ -74,6 +78,7 @@ class OtaTest {
     private final List<Map<String, Object>> triggers = new CopyOnWriteArrayList<>();
     private final List<Integer> downloads = new CopyOnWriteArrayList<>();
     private final List<Integer> verifications = new CopyOnWriteArrayList<>();
+    private final List<Integer> upgrades = new CopyOnWriteArrayList<>();
     private final byte[] content = bytes(50_000);
     private final AtomicInteger closings = new AtomicInteger();
 
@@ -456,6 +461,124 @@ class OtaTest {
                 .untilAsserted(() -> assertThat(channel.events(UpgradeEvent.Failed.class))
                         .singleElement()
                         .satisfies(failed -> assertThat(failed.cause().stage()).isEqualTo(Stage.VERIFY)));
+    }
+
+    @Test
+    void anArchiveIsUnpackedAndItsEndComesAsTheFourthEvent() {
+        Map<Path, Path> unpacked = unpacking(Mono.empty());
+        program();
+        assertThat(ota.on(4, (int code) -> upgrades.add(code))).isZero();
+        channel.push(trigger("app", "2.0.0", md5(content)));
+        await().atMost(SOON).until(() -> verifications.contains(0));
+
+        assertThat(ota.upgrade(installation(content.length))).isZero();
+
+        await().atMost(SOON).until(() -> !upgrades.isEmpty());
+        assertThat(upgrades).containsExactly(0);
+        assertThat(unpacked).containsExactly(Map.entry(file, directory.resolve("app")));
+        ota.report(version("app", "2.0.0"));
+        await().atMost(SOON)
+                .until(() -> !channel.events(UpgradeEvent.Succeeded.class).isEmpty());
+    }
+
+    @Test
+    void whatIsNotWhatTheTriggerNamedIsNotUnpackedEvenIfNobodyVerifiedIt() throws IOException {
+        unverifiedIsNotUnpacked(true);
+
+        Mutant.assertCaught("the comparison with the trigger", () -> unverifiedIsNotUnpacked(false));
+    }
+
+    /** @param triggered whether the file was downloaded for the trigger; otherwise nobody named anything */
+    private void unverifiedIsNotUnpacked(boolean triggered) throws IOException {
+        Map<Path, Path> unpacked = unpacking(Mono.empty());
+        String version = triggered ? "2.0.0" : "3.0.0";
+        upgrades.clear();
+        downloads.clear();
+        triggers.clear();
+        ota.init(Map.of("device_handle", handle));
+        ota.on(4, (int code) -> upgrades.add(code));
+        ota.on(2, (int code) -> downloads.add(code));
+        ota.onTrigger(triggers::add);
+        UpgradeTrigger trigger = trigger("app", version, md5(content));
+        channel.push(trigger);
+        await().atMost(SOON).until(() -> !triggers.isEmpty());
+        if (triggered) {
+            String url = trigger.artifact().location().toString();
+            ota.download(Map.of("url", url, "store_path", file.toString()));
+            await().atMost(SOON).until(() -> downloads.contains(0));
+        } else {
+            file = directory.resolve("another");
+        }
+        Files.write(file, bytes(content.length));
+
+        ota.upgrade(installation(content.length));
+
+        await().atMost(SOON).until(() -> !upgrades.isEmpty());
+        assertThat(upgrades).containsExactly(-10);
+        assertThat(unpacked).isEmpty();
+        await().atMost(SOON)
+                .untilAsserted(() -> assertThat(channel.events(UpgradeEvent.Failed.class))
+                        .singleElement()
+                        .satisfies(failed -> assertThat(failed.cause().stage()).isEqualTo(Stage.VERIFY)));
+    }
+
+    @Test
+    void aFailedInstallationComesBackWithTheOriginalsNumber() throws IOException {
+        Sinks.Empty<Void> end = Sinks.empty();
+        unpacking(end.asMono());
+        ota.init(Map.of("device_handle", handle));
+        ota.on(4, (int code) -> upgrades.add(code));
+        Files.write(file, content);
+
+        ota.upgrade(installation(content.length + 1));
+        await().atMost(SOON).until(() -> upgrades.size() == 1);
+        assertThat(upgrades).as("another length").endsWith(-16);
+        Map<String, Object> missing = installation(1);
+        missing.put("store_path", directory.resolve("missing").toString());
+        ota.upgrade(missing);
+        await().atMost(SOON).until(() -> upgrades.size() == 2);
+        assertThat(upgrades).as("no such file").endsWith(-17);
+
+        assertThat(ota.upgrade(installation(content.length))).isZero();
+        assertThat(ota.upgrade(installation(content.length)))
+                .as("one at a time for a directory")
+                .isEqualTo(-1);
+        end.tryEmitError(new InstallException("no archive", null));
+        await().atMost(SOON).until(() -> upgrades.size() == 3);
+        assertThat(upgrades).as("no archive").endsWith(-18);
+        assertThat(ota.upgrade(installation(content.length))).isZero();
+        await().atMost(SOON).until(() -> upgrades.size() == 4);
+    }
+
+    @Test
+    void withoutAnUnpackerOrADictionaryNothingIsInstalled() {
+        assertThat(ota.upgrade(installation(1))).isEqualTo(-1);
+        ota.init(Map.of("device_handle", handle));
+        assertThat(ota.upgrade(installation(1))).as("none on the class path").isEqualTo(-1);
+        assertThat(ota.upgrade(Map.of("length", 1, "store_path", "x"))).isEqualTo(-25);
+        assertThat(ota.on(4, (Map<String, Object> data) -> {})).isEqualTo(-25);
+    }
+
+    /** Starts anew with an unpacker that writes down what it is asked for, and then does {@code work}. */
+    private Map<Path, Path> unpacking(Mono<Void> work) {
+        Map<Path, Path> unpacked = new ConcurrentHashMap<>();
+        ota.close();
+        ota = Ota.builder()
+                .source(source)
+                .store(store.reopen())
+                .unpacker((archive, target) ->
+                        Mono.fromRunnable(() -> unpacked.put(archive, target)).then(work))
+                .client(client -> client.backoff(Backoff.none()))
+                .build();
+        return unpacked;
+    }
+
+    private Map<String, Object> installation(long length) {
+        Map<String, Object> arguments = new HashMap<>();
+        arguments.put("length", length);
+        arguments.put("store_path", file.toString());
+        arguments.put("install_path", directory.resolve("app").toString());
+        return arguments;
     }
 
     @Test

@@ -8,16 +8,20 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
+import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.util.Locale;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Every change of the medium goes through here, in the order in which it must become durable. A test overrides it to
@@ -175,6 +179,46 @@ class Disk {
     /** @return whether there was something to delete */
     boolean delete(Path path) throws IOException {
         return Files.deleteIfExists(path);
+    }
+
+    /**
+     * Deletes {@code tree} and all that is in it, and follows no link.
+     *
+     * @return whether there was something to delete
+     */
+    final boolean deleteTree(Path tree) throws IOException {
+        if (!Files.exists(tree, LinkOption.NOFOLLOW_LINKS)) {
+            return false;
+        }
+        Files.walkFileTree(tree, new SimpleFileVisitor<>() {
+            @Override
+            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                delete(file);
+                return FileVisitResult.CONTINUE;
+            }
+
+            @Override
+            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failure) throws IOException {
+                if (failure != null) {
+                    throw failure;
+                }
+                delete(visited);
+                return FileVisitResult.CONTINUE;
+            }
+        });
+        return true;
+    }
+
+    /** Makes {@code link} a symbolic link to {@code target} in one step, durably; {@code temporary} is its name before. */
+    final void relink(Path link, Path target, Path temporary) throws IOException {
+        delete(temporary);
+        symbolicLink(temporary, target);
+        try {
+            rename(temporary, link);
+        } catch (IOException e) {
+            throw deleted(temporary, e);
+        }
+        syncDirectoryOf(link);
     }
 
     /** Takes away what came to nothing because of {@code why}, and answers {@code why}. */

@@ -34,7 +34,7 @@ import reactor.core.publisher.Mono;
  * one. Where the bytes are installed already nothing is touched, so that a repetition does not lose the previous file.
  *
  * <p>An upgrade of several files is refused with {@link InstallException}: files cannot be replaced together in one step.
- * {@link SlotInstaller} takes such upgrades.
+ * {@link DirectoryInstaller} and {@link SlotInstaller} take such upgrades.
  *
  * <p>It blocks on threads of its own and of the store, never on the subscriber's. Cancellation leaves the old or the new
  * file and takes the temporary one away.

@@ -10,13 +10,10 @@ import io.otaflux.UpgradeTrigger;
 import io.otaflux.Verified;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.Map;
@@ -192,7 +189,7 @@ public final class SlotInstaller implements Installer {
                                         () -> true),
                                 0)
                         .then(Copy.work(disk, directory, () -> finish(spare, version, filling))),
-                spare -> Copy.work(disk, directory, () -> deleteTree(filling)));
+                spare -> Copy.work(disk, directory, () -> disk.deleteTree(filling)));
     }
 
     private synchronized boolean runsUnconfirmed(String version) throws IOException {
@@ -219,7 +216,7 @@ public final class SlotInstaller implements Installer {
             save(now);
             switchTo(now.inUse());
         }
-        deleteTree(path(spare));
+        disk.deleteTree(path(spare));
         disk.createDirectory(filling);
         return spare;
     }
@@ -340,46 +337,15 @@ public final class SlotInstaller implements Installer {
         if (slot.toString().equals(linked())) {
             return;
         }
-        Path temporary = directory.resolve(CURRENT + SmallFile.TEMPORARY);
-        disk.delete(temporary);
-        disk.symbolicLink(temporary, Path.of(slot.toString()));
-        try {
-            disk.rename(temporary, current);
-        } catch (IOException e) {
-            throw disk.deleted(temporary, e);
-        }
-        disk.syncDirectory(directory);
+        disk.relink(current, Path.of(slot.toString()), directory.resolve(CURRENT + SmallFile.TEMPORARY));
     }
 
     private void tidyUp() throws IOException {
         try (DirectoryStream<Path> leftovers = Files.newDirectoryStream(directory, FILLING + "*")) {
             for (Path leftover : leftovers) {
-                deleteTree(leftover);
+                disk.deleteTree(leftover);
             }
         }
-    }
-
-    private boolean deleteTree(Path tree) throws IOException {
-        if (!Files.exists(tree, LinkOption.NOFOLLOW_LINKS)) {
-            return false;
-        }
-        Files.walkFileTree(tree, new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                disk.delete(file);
-                return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException failure) throws IOException {
-                if (failure != null) {
-                    throw failure;
-                }
-                disk.delete(visited);
-                return FileVisitResult.CONTINUE;
-            }
-        });
-        return true;
     }
 
     @Override

@@ -10,6 +10,7 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -41,8 +42,6 @@ import reactor.netty.resources.LoopResources;
  * called from a non-blocking thread. They throw {@link RequestRefusedException} if the platform refuses. All methods may be called
  * from any thread.
  *
- * <p>What it does not do of the real platform: dynamic and
- * scheduled jobs, automatic retries, confirmation by an application. A job is cancelled as a whole.
  */
 public final class Platform implements AutoCloseable {
 
@@ -54,8 +53,10 @@ public final class Platform implements AutoCloseable {
     private final Deque<AutoCloseable> running = new ArrayDeque<>();
     private final Scheduler time;
     private final ArtifactFiles artifacts;
+    private final FileBlocks blocks;
     private final SignedUrls urls;
     private final Operations operations;
+    private final FileServer files;
     private final Jobs jobs;
     private final Broker broker;
     private final DeviceConversation conversation;
@@ -75,10 +76,17 @@ public final class Platform implements AutoCloseable {
             this.jobs = new Jobs(state);
             StateLoop loop = new StateLoop(state, stateLog, this::committed);
             running.push(loop);
-            this.operations = new Operations(loop, state, jobs, this::now, device -> broker().disconnect(device));
+            this.operations = new Operations(
+                    loop,
+                    state,
+                    jobs,
+                    new DigestSigner(directory, settings.signingKey),
+                    this::now,
+                    device -> broker().disconnect(device));
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
+            this.blocks = new FileBlocks(state, artifacts);
             this.token = settings.newToken
                     ? DurableFiles.newSecret(directory, "token")
                     : DurableFiles.secret(directory, "token");
@@ -110,7 +118,7 @@ public final class Platform implements AutoCloseable {
 
             LoopResources loops = LoopResources.create("platform-http", 2, true);
             running.push(() -> loops.disposeLater(Duration.ZERO, SHUTDOWN).block(SHUTDOWN));
-            FileServer files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
+            this.files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
             Access access = Access.of(token, settings.host, settings.downloadBase);
             RestApi api = new RestApi(operations, artifacts, access);
             WebPage page = new WebPage();
@@ -137,7 +145,7 @@ public final class Platform implements AutoCloseable {
             loop.start();
             conversation.start().block();
             var sweep = time.schedulePeriodically(
-                    operations::expire, SWEEP.toMillis(), SWEEP.toMillis(), TimeUnit.MILLISECONDS);
+                    operations::advance, SWEEP.toMillis(), SWEEP.toMillis(), TimeUnit.MILLISECONDS);
             running.push(sweep::dispose);
         } catch (IOException | RuntimeException e) {
             close();
@@ -237,9 +245,36 @@ public final class Platform implements AutoCloseable {
     /** Adds a package with a copy of a file. */
     public FirmwarePackage addPackage(
             String productKey, String module, String version, Path file, SignMethod signMethod) {
-        Mono<ArtifactFiles.StoredFile> copy =
-                Mono.fromCallable(() -> artifacts.store(file)).subscribeOn(Schedulers.boundedElastic());
-        return await(operations.addPackage(productKey, module, version, signMethod, null, copy));
+        return addPackage(PackageRequest.of(productKey, module, version).withSignMethod(signMethod), file);
+    }
+
+    /** Adds a package with a copy of a file. */
+    public FirmwarePackage addPackage(PackageRequest request, Path file) {
+        return await(operations.addPackage(request, null, copy(file))).firmware();
+    }
+
+    /**
+     * Adds a package with copies of several files.
+     *
+     * @param files at most 20 by their names, in their order
+     */
+    public FirmwarePackage addPackage(PackageRequest request, Map<String, Path> files) {
+        return await(Flux.fromIterable(files.entrySet())
+                        .concatMap(file -> operations
+                                .upload(copy(file.getValue()))
+                                .map(stored -> new Operations.UploadedFile(file.getKey(), stored.sha256())))
+                        .collectList()
+                        .flatMap(uploaded -> operations.addPackage(request, uploaded)))
+                .firmware();
+    }
+
+    private Mono<ArtifactFiles.StoredFile> copy(Path file) {
+        return Mono.fromCallable(() -> artifacts.store(file)).subscribeOn(Schedulers.boundedElastic());
+    }
+
+    /** Makes a group of devices of a product what is said, or creates it. */
+    public DeviceGroup putGroup(String productKey, String name, List<String> devices) {
+        return await(operations.putGroup(productKey, name, devices));
     }
 
     /** Creates a job; see {@link JobRequest} for what becomes of each device. */
@@ -249,7 +284,27 @@ public final class Platform implements AutoCloseable {
 
     /** Cancels the unfinished tasks of a job. Devices are not told: the protocol has no message for it. */
     public Job cancelJob(String jobId) {
-        return await(operations.cancelJob(jobId));
+        return cancelJob(jobId, CancelFlags.ALL);
+    }
+
+    /** Cancels some of the unfinished tasks of a job. Devices are not told. */
+    public Job cancelJob(String jobId, CancelFlags flags) {
+        return await(operations.cancelJob(jobId, flags));
+    }
+
+    /** A dynamic job takes no more devices; the tasks there are go on. */
+    public Job stopJob(String jobId) {
+        return await(operations.stopJob(jobId));
+    }
+
+    /** Confirms tasks, at most ten, that wait for it. */
+    public List<Task> confirm(String... taskIds) {
+        return await(operations.confirm(List.of(taskIds)));
+    }
+
+    /** Has tasks, at most ten, that failed or were cancelled done once more. */
+    public List<Task> restart(String... taskIds) {
+        return await(operations.restart(List.of(taskIds)));
     }
 
     /** A job as it is now. */
@@ -269,7 +324,7 @@ public final class Platform implements AutoCloseable {
      *     for a subscriber that falls tens of thousands of changes behind
      */
     public Flux<TaskChange> taskChanges() {
-        return operations.changes();
+        return operations.events().ofType(TaskChange.class);
     }
 
     /**
@@ -300,6 +355,16 @@ public final class Platform implements AutoCloseable {
     /** How many messages of devices were ignored because they could not be understood. */
     public long ignoredMessages() {
         return conversation.ignoredMessages();
+    }
+
+    /** How many requests of devices were answered with bytes of a package's file, the whole or a part. */
+    public long downloads() {
+        return files.downloads();
+    }
+
+    /** How many bytes of files they were promised. */
+    public long downloadedBytes() {
+        return files.downloadedBytes();
     }
 
     /** Stops the servers, then closes the state. What is on disk is complete at any time; this only ends things in order. */
@@ -357,11 +422,11 @@ public final class Platform implements AutoCloseable {
     private Mono<Void> push(Jobs.Offer offer) {
         DeviceKey device = offer.task().device();
         return Mono.defer(() -> conversation.publish(
-                device, DeviceTopics.upgrade(device), DeviceMessages.push(offer, url(offer), now())));
+                device, DeviceTopics.upgrade(device), DeviceMessages.push(offer, this::url, now())));
     }
 
-    private URI url(Jobs.Offer offer) {
-        return urls.sign(downloadBase, offer.firmware().sha256(), now());
+    private URI url(PackageFile file) {
+        return urls.sign(downloadBase, file.sha256(), now());
     }
 
     private static <T> T await(Mono<T> answer) {
@@ -430,7 +495,7 @@ public final class Platform implements AutoCloseable {
         public Mono<byte[]> queried(DeviceKey device, DeviceMessages.Query query) {
             return operations
                     .queried(device, query.module())
-                    .map(found -> found.map(offer -> DeviceMessages.queryReply(query, offer, url(offer)))
+                    .map(found -> found.map(offer -> DeviceMessages.queryReply(query, offer, Platform.this::url))
                             .orElseGet(() -> DeviceMessages.emptyQueryReply(query)));
         }
 
@@ -439,7 +504,20 @@ public final class Platform implements AutoCloseable {
             if (!broker.tellsPresence()) {
                 operations.heard(device);
             }
-            return operations.requested(device, kind, request);
+            return switch (kind) {
+                case FILE_DOWNLOAD -> block(device, request);
+                default -> operations.requested(device, kind, request);
+            };
+        }
+
+        private Mono<byte[]> block(DeviceKey device, DeviceMessages.Request request) {
+            return operations
+                    .run(() -> blocks.find(device, request))
+                    .publishOn(Schedulers.boundedElastic())
+                    .map(blocks::read)
+                    .onErrorResume(
+                            DeviceRefusedException.class,
+                            refused -> Mono.just(FileBlocks.refusal(request.id(), refused)));
         }
 
         @Override
@@ -466,6 +544,7 @@ public final class Platform implements AutoCloseable {
         private boolean newToken;
         private long maxPackageBytes = TWO_THOUSAND_MIB;
         private @Nullable Scheduler time;
+        private @Nullable Path signingKey;
 
         private Builder() {}
 
@@ -536,6 +615,16 @@ public final class Platform implements AutoCloseable {
         /** The largest package that is taken in, in bytes. Defaults to 2000 MiB. */
         public Builder maxPackageBytes(long bytes) {
             this.maxPackageBytes = bytes;
+            return this;
+        }
+
+        /**
+         * The key that packages are signed with: an RSA key of 2048 bits or more, PKCS #8, in PEM, not encrypted. Its public
+         * key is written to {@code signing-key.pub.pem} of the data directory. Defaults to a key that is made, and kept in
+         * {@code signing-key.pem} there, when the first package is to be signed.
+         */
+        public Builder signingKey(Path pem) {
+            this.signingKey = pem;
             return this;
         }
 

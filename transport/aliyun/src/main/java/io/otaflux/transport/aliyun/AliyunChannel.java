@@ -34,10 +34,10 @@ final class AliyunChannel implements UpgradeChannel {
     @Override
     public Mono<Void> report(DeviceId reporting, String module, String version) {
         return Mono.defer(() -> {
-            checkDevice(reporting);
+            conversation.checkKnown(reporting);
             check("module", module);
             check("version", version);
-            return conversation.report(module, version);
+            return conversation.report(reporting, module, version);
         });
     }
 
@@ -45,10 +45,10 @@ final class AliyunChannel implements UpgradeChannel {
     public Mono<Void> report(UpgradeEvent event) {
         return Mono.defer(() -> {
             UpgradeTrigger trigger = event.trigger();
-            checkDevice(trigger.device());
+            conversation.checkKnown(trigger.device());
             boolean first = event instanceof UpgradeEvent.Admitted;
             return Step.of(event)
-                    .map(step -> conversation.report(trigger.module(), step, first))
+                    .map(step -> conversation.report(trigger.device(), trigger.module(), step, first))
                     .orElse(Mono.empty());
         });
     }
@@ -56,8 +56,8 @@ final class AliyunChannel implements UpgradeChannel {
     @Override
     public Mono<UpgradeTrigger> refresh(UpgradeTrigger trigger) {
         return Mono.defer(() -> {
-            checkDevice(trigger.device());
-            return conversation.pending(trigger.module());
+            conversation.checkKnown(trigger.device());
+            return conversation.pending(trigger.device(), trigger.module());
         });
     }
 
@@ -65,12 +65,6 @@ final class AliyunChannel implements UpgradeChannel {
     @Override
     public boolean sendsWeakDigests() {
         return true;
-    }
-
-    private void checkDevice(DeviceId other) {
-        if (!other.equals(device)) {
-            throw new IllegalArgumentException("device: " + other + " (expected: " + device + ")");
-        }
     }
 
     private static void check(String what, String value) {

@@ -1,5 +1,7 @@
 package io.otaflux.transport.aliyun;
 
+import io.netty.buffer.ByteBuf;
+import io.otaflux.ArtifactSource;
 import io.otaflux.Backoff;
 import io.otaflux.ChannelException;
 import io.otaflux.DeviceId;
@@ -9,6 +11,7 @@ import io.otaflux.callback.DeviceHandles;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.function.UnaryOperator;
 import javax.net.ssl.KeyManagerFactory;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
@@ -57,11 +60,21 @@ public final class AliyunDevice {
 
     /**
      * The channel over which upgrades come and are reported, always the same one. Its triggers and its reports are those
-     * of this device; another device is an {@link IllegalArgumentException}. Its signals come on a thread that must not
+     * of this device and of those that it {@linkplain AliyunGateway#login logged in}; another device is an
+     * {@link IllegalArgumentException}. Reports of one that has no session at the moment wait; of one that the platform
+     * refuses, or that was logged out, they error with {@link GatewayException}. Its signals come on a thread that must not
      * be blocked.
      */
     public UpgradeChannel upgrades() {
         return upgrades;
+    }
+
+    /**
+     * This device as the gateway of others, always the same one. From the first call on it listens to what platforms tell
+     * gateways.
+     */
+    public AliyunGateway gateway() {
+        return conversation.gateway();
     }
 
     /**
@@ -91,6 +104,33 @@ public final class AliyunDevice {
      */
     public Flux<DeviceEvent> events() {
         return conversation.events();
+    }
+
+    /**
+     * The source of what the platform sends over this connection instead of naming a URL, in blocks of 64 KiB of which four
+     * are under way at a time. Configure it with {@link io.otaflux.OtaClient.Builder#source}.
+     */
+    public ArtifactSource streams() {
+        return streams(64 * 1024, 4);
+    }
+
+    /**
+     * The same with blocks of another size. It reads locations {@code aliyun-stream:{streamId}/{streamFileId}}, which may
+     * be those of a device behind this one, too. It waits for a connection, goes on at any byte, and recognises a file by its length and
+     * its beginning. A block whose reply is damaged or takes longer than {@link Builder#timeout} is asked for again; after the
+     * fourth time, and when the connection is lost, it errors with {@link io.otaflux.TransferException}.
+     *
+     * @param blockSize how many bytes are asked for at a time, 256 to 131072
+     * @param inFlight how many blocks of a file may be on their way or wait to be taken, 1 to 64: memory is their product
+     * @throws IllegalArgumentException when one of them is out of its range
+     */
+    public ArtifactSource streams(int blockSize, int inFlight) {
+        return streams(blockSize, inFlight, UnaryOperator.identity());
+    }
+
+    /** @param ledger sees every buffer that goes out */
+    ArtifactSource streams(int blockSize, int inFlight, UnaryOperator<ByteBuf> ledger) {
+        return conversation.downloads().source(blockSize, inFlight, ledger);
     }
 
     /** How many messages of the platform were skipped because they could not be understood or followed. */

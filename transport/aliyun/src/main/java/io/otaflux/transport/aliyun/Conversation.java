@@ -1,8 +1,10 @@
 package io.otaflux.transport.aliyun;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.hivemq.client.mqtt.datatypes.MqttQos;
 import io.otaflux.Backoff;
 import io.otaflux.ChannelException;
+import io.otaflux.DeviceId;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.TransferException;
@@ -13,12 +15,15 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -42,25 +47,35 @@ import reactor.util.retry.Retry;
  * credentials are wrong; after ten refusals in a row, if it once did, since then its own accounts may be out of order for
  * a while. The next use begins a new conversation.
  */
-final class Conversation {
+final class Conversation implements Line {
 
     private static final Logger log = Loggers.getLogger(Conversation.class);
 
     private static final int REFUSALS = 10;
 
-    /** A connection that lasted this long was a good one: the next attempt begins with the shortest wait again. */
-    private static final Duration STABLE = Duration.ofSeconds(30);
-
     /** How long nothing is asked after the platform said that it is asked too often. */
     private static final Duration PAUSE = Duration.ofMinutes(1);
+
+    /** How many reports may wait for their acknowledgement; of one device it is one. */
+    private static final int WINDOW = 64;
+
+    /** After a reconnect of a gateway thousands of questions are due; so they are spread. */
+    private static final Duration BETWEEN_QUESTIONS = Duration.ofMillis(100);
 
     private final Settings settings;
     private final Topics topics;
     private final Scheduler lane = Schedulers.single(Schedulers.parallel());
     private final Inbox inbox;
     private final Outbox outbox;
+    private final Downloads downloads;
+    private final Pacing pacing;
     private final Map<String, Query> queries = new HashMap<>();
-    private final Set<String> asked = new HashSet<>();
+    private final Set<DeviceModule> asked = new HashSet<>();
+
+    /** What is to be asked for sub-devices, when it is its turn. */
+    private final Set<DeviceModule> toAsk = new LinkedHashSet<>();
+
+    private final AliyunGateway gateway;
     private final List<MonoSink<Void>> awaitingConnection = new ArrayList<>();
     private final Sinks.Many<DeviceEvent> events = Sinks.many().multicast().directBestEffort();
     private final Sinks.Empty<Void> stop = Sinks.empty();
@@ -68,22 +83,26 @@ final class Conversation {
     private final AtomicLong skipped = new AtomicLong();
 
     private @Nullable MqttConnection connection;
+    private @Nullable MqttConnection hearingDownloads;
     private boolean begun;
     private boolean running;
     private volatile boolean closed;
-    private boolean sending;
+    private int sending;
+    private boolean askingLater;
     private boolean wasAccepted;
-    private int failures;
     private int refusals;
-    private long connectedSince;
     private long askAgainAt = System.nanoTime();
     private long lastId = ThreadLocalRandom.current().nextLong(1L << 32);
 
     Conversation(Settings settings) {
         this.settings = settings;
         this.topics = Topics.of(settings.device());
-        this.inbox = new Inbox(lane, this::start, settings.stuckAfter(), this::stuck);
-        this.outbox = new Outbox(topics);
+        this.inbox = new Inbox(settings.device(), lane, this::start, settings.stuckAfter(), this::stuck);
+        this.outbox = new Outbox();
+        this.gateway = new AliyunGateway(this, lane, System::nanoTime, settings.timeout(), settings.backoff());
+        this.pacing = new Pacing(settings.backoff(), System::nanoTime);
+        this.downloads =
+                new Downloads(lane, new DownloadLine(), settings.timeout().toMillis());
     }
 
     // ---- What others ask for, from any thread ----
@@ -100,8 +119,13 @@ final class Conversation {
         return skipped.get();
     }
 
-    /** Completes when there is a connection, errors when there will be none. */
-    Mono<Void> connected() {
+    AliyunGateway gateway() {
+        gateway.use();
+        return gateway;
+    }
+
+    @Override
+    public Mono<Void> connected() {
         return onLane(sink -> {
             if (connection != null) {
                 sink.success();
@@ -112,39 +136,64 @@ final class Conversation {
         });
     }
 
-    Mono<Void> report(String module, String version) {
+    /** @throws IllegalArgumentException when it is neither this device nor one that was ever logged in over it */
+    void checkKnown(DeviceId device) {
+        if (!device.equals(settings.device()) && !gateway.knows(device)) {
+            throw new IllegalArgumentException(
+                    "device: " + device + " (expected: " + settings.device() + ", or one that it logged in)");
+        }
+    }
+
+    Mono<Void> report(DeviceId device, String module, String version) {
         return onLane(sink -> {
-            outbox.version(module, version, sink);
-            send();
+            if (isHeard(device, sink)) {
+                outbox.version(device, module, version, sink);
+                send();
+            }
         });
     }
 
     /** @param first whether an upgrade begins with this step */
-    Mono<Void> report(String module, Step step, boolean first) {
+    Mono<Void> report(DeviceId device, String module, Step step, boolean first) {
         return onLane(sink -> {
-            if (first) {
-                outbox.begin(module);
+            if (!isHeard(device, sink)) {
+                return;
             }
-            if (!outbox.step(module, step, sink)) {
+            if (first) {
+                outbox.begin(device, module);
+            }
+            if (!outbox.step(device, module, step, sink)) {
                 sink.success();
-            } else if (connection == null) {
-                outbox.disconnected();
             }
             send();
         });
+    }
+
+    /** Tells whether the device is heard, now or when it has its session; otherwise the reporter is told why not. */
+    private boolean isHeard(DeviceId device, MonoSink<Void> reporter) {
+        GatewayException refusal = device.equals(settings.device()) ? null : gateway.refusal(device);
+        if (refusal != null) {
+            reporter.error(refusal);
+        }
+        return refusal == null;
     }
 
     /**
      * The pending upgrade, or empty where nothing is pending. It waits for a connection as long as it takes, and asks again
      * on the next one when it is lost. It errors with {@link TransferException} when the platform does not answer, or wants
-     * to be asked later: for want of an answer an upgrade would fail that is only waiting for its location.
+     * to be asked later, or the device has no session: for want of an answer an upgrade would fail that is only waiting for
+     * its location.
      */
-    Mono<UpgradeTrigger> pending(String module) {
+    Mono<UpgradeTrigger> pending(DeviceId device, String module) {
         return connected()
-                .then(ask(module))
+                .then(ask(device, module))
                 .retryWhen(Retry.indefinitely().filter(Unasked.class::isInstance))
                 .flatMap(
                         answer -> answer instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty());
+    }
+
+    Downloads downloads() {
+        return downloads;
     }
 
     Mono<Void> close() {
@@ -202,7 +251,7 @@ final class Conversation {
             return Mono.empty();
         }
         return Mono.usingWhen(
-                Mono.fromCallable(() -> settings.endpoint().resolve(failures))
+                Mono.fromCallable(() -> settings.endpoint().resolve(pacing.failures()))
                         .subscribeOn(Schedulers.boundedElastic())
                         .timeout(settings.timeout())
                         .onErrorMap(MqttConnection::translate)
@@ -235,11 +284,7 @@ final class Conversation {
             if (cause.reason() == Reason.CONNECTION_REFUSED && (!wasAccepted || ++refusals >= REFUSALS)) {
                 return Mono.error(cause);
             }
-            if (failures > 0 && connectedSince != 0 && System.nanoTime() - connectedSince > STABLE.toNanos()) {
-                failures = 0;
-            }
-            connectedSince = 0;
-            Duration wait = settings.backoff().delay(++failures);
+            Duration wait = pacing.pause();
             log.info("{}: next attempt to connect in {} ms", settings.device(), wait.toMillis());
             return rest(wait);
         });
@@ -248,28 +293,40 @@ final class Conversation {
     private void online(MqttConnection present) {
         log.info("{}: connected to {}", settings.device(), settings.endpoint());
         connection = present;
-        connectedSince = System.nanoTime();
+        pacing.connected();
         wasAccepted = true;
         refusals = 0;
-        sending = false;
+        sending = 0;
         asked.clear();
-        outbox.connected();
+        outbox.opened(settings.device());
         emit(new DeviceEvent.Connected());
         List.copyOf(awaitingConnection).forEach(MonoSink::success);
         awaitingConnection.clear();
+        gateway.connected();
         send();
     }
 
     private void offline(Throwable end) {
         OtaException cause = MqttConnection.translate(end);
         boolean wasConnected = connection != null;
+        int hangUps = pacing.ended(connection != null && connection.wasHungUp());
         connection = null;
-        sending = false;
+        sending = 0;
+        toAsk.clear();
         outbox.disconnected();
         inbox.disconnected();
+        gateway.disconnected();
+        downloads.disconnected(cause);
         List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
         emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
+        if (hangUps > 0) {
+            log.warn(
+                    "{}: the platform hung up {} times in a row: does another process log in as this device?",
+                    settings.device(),
+                    hangUps);
+            emit(new DeviceEvent.DuplicateLoginSuspected(hangUps));
+        }
     }
 
     /** Only the broker can give up the place that the unacknowledged one has, and does so for a new connection. */
@@ -278,8 +335,8 @@ final class Conversation {
         if (present != null) {
             present.fail(new ChannelException(
                     Reason.TIMEOUT,
-                    "The upgrade of " + trigger.module() + " was not acknowledged within " + settings.stuckAfter()
-                            + " and holds back what comes after it",
+                    "The upgrade of " + trigger.device() + " " + trigger.module() + " was not acknowledged within "
+                            + settings.stuckAfter() + " and holds back what comes after it",
                     null));
         }
     }
@@ -296,11 +353,14 @@ final class Conversation {
     private void stopped() {
         running = false;
         connection = null;
-        giveUp(new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null));
+        ChannelException closing = new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null);
+        giveUp(closing);
+        downloads.disconnected(closing);
         List.copyOf(queries.values())
-                .forEach(
-                        query -> query.sink.error(unanswered(Reason.CONNECTION_LOST, query.module, "is closed", null)));
+                .forEach(query -> query.sink.error(unanswered(Reason.CONNECTION_LOST, query.about, "is closed", null)));
         inbox.complete();
+        gateway.disconnected();
+        gateway.closed();
         emit(new DeviceEvent.Closed());
         events.tryEmitComplete();
         stopped.tryEmitEmpty();
@@ -309,6 +369,7 @@ final class Conversation {
     private void giveUp(Throwable cause) {
         List.copyOf(awaitingConnection).forEach(sink -> sink.error(cause));
         awaitingConnection.clear();
+        gateway.fail(cause);
         outbox.fail(cause);
     }
 
@@ -321,15 +382,17 @@ final class Conversation {
 
     private void send() {
         MqttConnection present = connection;
-        Outbox.Message message = outbox.next();
-        if (present == null || sending || message == null) {
-            return;
+        while (present != null && present == connection && sending < WINDOW) {
+            Outbox.Message message = outbox.next();
+            if (message == null) {
+                return;
+            }
+            sending++;
+            present.publish(message.topic(), message.payload(nextId()))
+                    .timeout(settings.timeout())
+                    .publishOn(lane)
+                    .subscribe(never -> {}, failure -> unsent(present, failure), () -> sent(present, message));
         }
-        sending = true;
-        present.publish(message.topic(), message.payload(nextId()))
-                .timeout(settings.timeout())
-                .publishOn(lane)
-                .subscribe(never -> {}, failure -> unsent(present, failure), () -> sent(present, message));
     }
 
     private void sent(MqttConnection present, Outbox.Message message) {
@@ -337,9 +400,15 @@ final class Conversation {
         if (present != connection) {
             return;
         }
-        sending = false;
-        if (message.isVersion() && asked.add(message.module())) {
-            askForWhatWasMissed(message.module());
+        sending--;
+        DeviceModule told = new DeviceModule(message.device(), message.module());
+        if (message.isVersion() && asked.add(told)) {
+            if (told.device().equals(settings.device())) {
+                askForWhatWasMissed(told);
+            } else {
+                toAsk.add(told);
+                askLater(BETWEEN_QUESTIONS);
+            }
         }
         send();
     }
@@ -351,44 +420,87 @@ final class Conversation {
     }
 
     /** A push may have gone out while the device was away, or the platform may wait to be asked: once per connection. */
-    private void askForWhatWasMissed(String module) {
-        ask(module)
+    private void askForWhatWasMissed(DeviceModule missed) {
+        ask(missed.device(), missed.module())
                 .publishOn(lane)
                 .subscribe(
-                        this::take, failure -> log.debug("{} {}: could not ask", settings.device(), module, failure));
+                        push -> take(missed.device(), push),
+                        failure -> log.debug("{} {}: could not ask", missed.device(), missed.module(), failure));
     }
 
-    private Mono<Push> ask(String module) {
+    /**
+     * For the devices behind a gateway nobody is in a hurry: a platform pushes what is pending when they log in, and what was
+     * pushed meanwhile is asked for no more. But a push can be missed, and some upgrades are for those who ask.
+     */
+    private void askLater(Duration wait) {
+        if (!askingLater && !toAsk.isEmpty()) {
+            askingLater = true;
+            lane.schedule(this::askNext, wait.toMillis(), TimeUnit.MILLISECONDS);
+        }
+    }
+
+    private void askNext() {
+        askingLater = false;
+        if (connection == null || toAsk.isEmpty()) {
+            return;
+        }
+        long pause = askAgainAt - System.nanoTime();
+        if (pause > 0) {
+            askLater(Duration.ofNanos(pause).plus(BETWEEN_QUESTIONS));
+            return;
+        }
+        DeviceModule next = toAsk.iterator().next();
+        toAsk.remove(next);
+        if (gateway.isOnline(next.device())) {
+            MqttConnection present = connection;
+            ask(next.device(), next.module()).publishOn(lane).subscribe(push -> take(next.device(), push), failure -> {
+                if (failure instanceof TransferException busy
+                        && busy.retryAfter().isPresent()
+                        && present == connection) {
+                    toAsk.add(next);
+                    askLater(BETWEEN_QUESTIONS);
+                }
+            });
+        }
+        askLater(BETWEEN_QUESTIONS);
+    }
+
+    private Mono<Push> ask(DeviceId device, String module) {
+        DeviceModule about = new DeviceModule(device, module);
         return Mono.<Push>create(sink -> lane.schedule(() -> {
                     MqttConnection present = connection;
                     if (present == null) {
                         sink.error(new Unasked());
                         return;
                     }
+                    if (!device.equals(settings.device()) && !gateway.isOnline(device)) {
+                        sink.error(unanswered(Reason.SERVER_BUSY, about, "has no session of it", null));
+                        return;
+                    }
                     long wait = askAgainAt - System.nanoTime();
                     if (wait > 0) {
                         sink.error(
-                                unanswered(Reason.SERVER_BUSY, module, "was asked too often", Duration.ofNanos(wait)));
+                                unanswered(Reason.SERVER_BUSY, about, "was asked too often", Duration.ofNanos(wait)));
                         return;
                     }
                     String id = nextId();
-                    queries.put(id, new Query(module, sink));
+                    queries.put(id, new Query(about, sink));
                     sink.onDispose(() -> lane.schedule(() -> queries.remove(id)));
                     // One that cannot be sent ends with the connection, or when the time for an answer is over.
-                    present.publish(topics.query(), Messages.query(id, module))
+                    present.publish(Topics.of(device).query(), Messages.query(id, module))
                             .subscribe(
-                                    never -> {},
-                                    unsent -> log.debug("{} {}: could not ask", settings.device(), module, unsent));
+                                    never -> {}, unsent -> log.debug("{} {}: could not ask", device, module, unsent));
                 }))
                 .timeout(
                         settings.timeout(),
                         Mono.<Push>error(() -> unanswered(
-                                Reason.TIMEOUT, module, "gives no answer within " + settings.timeout(), null)));
+                                Reason.TIMEOUT, about, "gives no answer within " + settings.timeout(), null)));
     }
 
-    private TransferException unanswered(Reason reason, String module, String why, @Nullable Duration retryAfter) {
+    private static TransferException unanswered(
+            Reason reason, DeviceModule about, String why, @Nullable Duration retryAfter) {
         return new TransferException(
-                reason, settings.device() + " " + module + ": the platform " + why, null, retryAfter);
+                reason, about.device() + " " + about.module() + ": the platform " + why, null, retryAfter);
     }
 
     /** The connection was lost before there was an answer. */
@@ -400,7 +512,8 @@ final class Conversation {
     }
 
     /** Ids are decimal numbers of 32 bits, unique for the device as far as anybody remembers. */
-    private String nextId() {
+    @Override
+    public String nextId() {
         lastId = (lastId + 1) & 0xFFFF_FFFFL;
         return Long.toString(lastId);
     }
@@ -409,18 +522,26 @@ final class Conversation {
 
     private void received(Inbound message) {
         try {
-            if (message.topic().equals(topics.upgrade())) {
-                Push push = PushReader.read(settings.device(), message.payload());
+            String topic = message.topic();
+            DeviceId pushed = Topics.device(topic, Topics.UPGRADE, "");
+            DeviceId answered = Topics.device(topic, "/sys/", Topics.QUERY_REPLY);
+            if (pushed != null && isSpokenFor(pushed)) {
+                Push push = PushReader.read(pushed, message.payload());
                 if (push instanceof Push.Upgrade upgrade) {
+                    toAsk.remove(new DeviceModule(pushed, upgrade.trigger().module()));
                     inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
                     return;
                 }
-                take(push);
-            } else if (message.topic().equals(topics.queryReply())) {
-                answered(message);
-            } else {
-                log.debug("{}: not understood: {}", settings.device(), message.topic());
+                take(pushed, push);
+            } else if (answered != null && isSpokenFor(answered)) {
+                answered(answered, message);
+            } else if (topic.equals(topics.downloadReply())) {
+                downloads.received(message.payload());
+            } else if (!gateway.received(topic, message.payload())) {
+                log.debug("{}: not understood: {}", settings.device(), topic);
             }
+        } catch (MalformedMessage e) {
+            senseless("Message", e);
         } catch (RuntimeException bug) {
             // An error here would end the flow of messages while the connection stands, and nobody would notice.
             log.error("{}: a message on {} was lost by an error", settings.device(), message.topic(), bug);
@@ -430,57 +551,159 @@ final class Conversation {
         message.acknowledge();
     }
 
-    private void take(Push push) {
+    private boolean isSpokenFor(DeviceId device) {
+        return device.equals(settings.device()) || gateway.isWanted(device);
+    }
+
+    private void take(DeviceId device, Push push) {
         if (push instanceof Push.Upgrade upgrade) {
             inbox.offer(upgrade.trigger(), () -> {}, false);
         } else if (push instanceof Push.Skipped skip) {
             skipped.incrementAndGet();
-            log.warn(
-                    "{}: skipped a message: {}", settings.device(), skip.cause().getMessage());
-            emit(new DeviceEvent.MessageSkipped(settings.device(), skip.cause()));
+            log.warn("{}: skipped a message: {}", device, skip.cause().getMessage());
+            emit(new DeviceEvent.MessageSkipped(device, skip.cause()));
             if (skip.module() != null) {
-                outbox.step(skip.module(), Step.failed(skip.cause()), null);
+                outbox.step(device, skip.module(), Step.failed(skip.cause()), null);
                 send();
             }
         }
     }
 
-    private void answered(Inbound message) {
+    private void senseless(String what, MalformedMessage why) {
+        ChannelException cause = new ChannelException(
+                Reason.MALFORMED_TRIGGER, what + " to " + settings.device() + ": " + why.why(), null);
+        take(settings.device(), new Push.Skipped(null, cause));
+    }
+
+    private void answered(DeviceId device, Inbound message) {
         JsonNode root;
         try {
             root = Messages.read(message.payload());
         } catch (MalformedMessage e) {
-            ChannelException cause = new ChannelException(
-                    Reason.MALFORMED_TRIGGER, "Answer to " + settings.device() + ": " + e.why(), null);
-            take(new Push.Skipped(null, cause));
+            senseless("Answer", e);
             return;
         }
-        Query query = queries.remove(root.path("id").asText());
-        if (query == null) {
-            log.debug("{}: an answer to nobody's question", settings.device());
+        Query query = queries.get(root.path("id").asText());
+        if (query == null || !query.about.device().equals(device)) {
+            log.debug("{}: an answer to nobody's question", device);
             return;
         }
+        queries.remove(root.path("id").asText());
         // Absent, or as in a push, it is none of an error.
         String code = root.path("code").asText("200");
         if (!code.equals("200") && !code.equals("1000")) {
             String shown = code.matches("[0-9]{1,6}") ? code : "?";
-            log.warn(
-                    "{} {}: the platform does not say what is pending: code {}",
-                    settings.device(),
-                    query.module,
-                    shown);
+            log.warn("{} {}: the platform does not say what is pending: code {}", device, query.about.module(), shown);
             if (code.equals("429")) {
                 askAgainAt = System.nanoTime() + PAUSE.toNanos();
-                query.sink.error(unanswered(Reason.SERVER_BUSY, query.module, "was asked too often", PAUSE));
+                query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "was asked too often", PAUSE));
             } else if (code.equals("500")) {
-                query.sink.error(unanswered(Reason.SERVER_BUSY, query.module, "cannot answer now", null));
+                query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "cannot answer now", null));
             } else {
                 query.sink.success();
             }
             return;
         }
-        query.sink.success(PushReader.readAnswer(settings.device(), root.path("data"), query.module));
+        query.sink.success(PushReader.readAnswer(device, root.path("data"), query.about.module()));
     }
 
-    private record Query(String module, MonoSink<Push> sink) {}
+    private record Query(DeviceModule about, MonoSink<Push> sink) {}
+
+    // ---- The line of the devices behind this one ----
+
+    @Override
+    public DeviceId device() {
+        return settings.device();
+    }
+
+    @Override
+    public boolean isConnected() {
+        return connection != null;
+    }
+
+    @Override
+    public Mono<Void> publish(String topic, byte[] payload) {
+        return overConnection(present -> present.publish(topic, payload));
+    }
+
+    @Override
+    public Mono<Void> subscribe(List<String> filters) {
+        return overConnection(present -> present.subscribe(filters));
+    }
+
+    @Override
+    public Mono<Void> unsubscribe(List<String> filters) {
+        return overConnection(present -> present.unsubscribe(filters));
+    }
+
+    /** What takes too long means that the connection is dead. */
+    private Mono<Void> overConnection(Function<MqttConnection, Mono<Void>> work) {
+        return Mono.defer(() -> {
+            MqttConnection present = connection;
+            return present == null
+                    ? Mono.error(new ChannelException(
+                            Reason.CONNECTION_LOST, settings.device() + ": is not connected", null))
+                    : work.apply(present)
+                            .timeout(settings.timeout())
+                            .onErrorMap(MqttConnection::translate)
+                            .doOnError(e -> lane.schedule(() -> unsent(present, e)));
+        });
+    }
+
+    @Override
+    public void opened(DeviceId device) {
+        outbox.opened(device);
+        send();
+    }
+
+    @Override
+    public void closed(DeviceId device) {
+        outbox.closed(device);
+    }
+
+    @Override
+    public void refused(DeviceId device, GatewayException cause) {
+        outbox.fail(device, cause);
+    }
+
+    @Override
+    public void forgotten(DeviceId device, GatewayException cause) {
+        outbox.forget(device, cause);
+        inbox.forget(device);
+    }
+
+    /** Replies are subscribed to when they are first needed, with QoS 0: a later connection has no use for them. */
+    private final class DownloadLine implements Downloads.Line {
+
+        @Override
+        public Mono<Void> open() {
+            return connected().then(Mono.defer(() -> {
+                MqttConnection present = connection;
+                if (present == null) {
+                    return Mono.error(new ChannelException(Reason.CONNECTION_LOST, "No connection", null));
+                }
+                return present == hearingDownloads
+                        ? Mono.empty()
+                        : present.subscribe(MqttQos.AT_MOST_ONCE, topics.downloadReply())
+                                .timeout(settings.timeout())
+                                .onErrorMap(MqttConnection::translate)
+                                .publishOn(lane)
+                                .doOnSuccess(done -> hearingDownloads = present);
+            }));
+        }
+
+        @Override
+        public void send(byte[] request) {
+            MqttConnection present = connection;
+            if (present != null) {
+                present.publish(MqttQos.AT_MOST_ONCE, topics.download(), request)
+                        .subscribe(never -> {}, unsent -> log.debug("{}: could not ask", settings.device(), unsent));
+            }
+        }
+
+        @Override
+        public String nextId() {
+            return Conversation.this.nextId();
+        }
+    }
 }

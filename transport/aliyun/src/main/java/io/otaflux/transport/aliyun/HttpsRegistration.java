@@ -158,7 +158,8 @@ final class HttpsRegistration {
                 return new ChannelException(Reason.TIMEOUT, endpoint + " did not answer in " + timeout, failure);
             }
             if (cause instanceof SSLException) {
-                return new ChannelException(Reason.TLS, "TLS with " + endpoint + " failed: " + cause.getMessage(), failure);
+                return new ChannelException(
+                        Reason.TLS, "TLS with " + endpoint + " failed: " + cause.getMessage(), failure);
             }
         }
         return MqttConnection.translate(failure);

@@ -5,6 +5,8 @@ import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeTrigger;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -25,10 +27,10 @@ import reactor.util.Loggers;
 /**
  * The deliveries on their way to the one subscriber. Everything happens on the lane.
  *
- * <p>Invariants: a delivery is {@code waiting}, {@code emitted} or acknowledged. Of one module at most one is waiting, the
- * latest; the one it superseded was acknowledged, because the newer one, not acknowledged yet, stands for both. Those
- * emitted and owed an acknowledgement are as many as the broker leaves in flight; of those that are owed none, the latest
- * of each module is kept. So memory is bounded, whatever comes in.
+ * <p>Invariants: a delivery is {@code waiting}, {@code emitted} or acknowledged. Of one module of a device at most one is
+ * waiting, the latest; the one it superseded was acknowledged, because the newer one, not acknowledged yet, stands for
+ * both. Those emitted and owed an acknowledgement are as many as the broker leaves in flight; of those that are owed none,
+ * the latest of each module is kept. So memory is bounded, whatever comes in.
  *
  * <p>Brokers take acknowledgements in the order of the deliveries: one that never comes holds back all behind it, and when
  * as many are in flight as the broker allows, nothing comes any more. So the one that was emitted first and is still not
@@ -41,25 +43,40 @@ final class Inbox {
     /** A platform allows 10 modules; what goes far beyond is an attack on the memory. */
     private static final int MAX_MODULES = 256;
 
+    /** The same for a device behind a gateway, of which there may be thousands. */
+    private static final int MAX_MODULES_OF_SUB_DEVICE = 16;
+
     private final Scheduler lane;
     private final Runnable onSubscribe;
     private final Duration patience;
     private final Consumer<UpgradeTrigger> onStuck;
-    private final Map<Module, Held> waiting = new LinkedHashMap<>();
+    private final DeviceId gateway;
+
+    /** By device, and in a device by module. The devices take turns. */
+    private final Map<DeviceId, Map<String, Held>> waiting = new LinkedHashMap<>();
+
+    /** Those that the broker waits for, in the order in which they were emitted. */
     private final Set<Held> emitted = new LinkedHashSet<>();
+
+    /** Of those that were emitted and are owed no acknowledgement, the latest of each module. */
+    private final Map<DeviceModule, Held> kept = new HashMap<>();
+
     private final Queue<Held> acknowledged = new ConcurrentLinkedQueue<>();
     private final AtomicBoolean scheduled = new AtomicBoolean();
     private @Nullable FluxSink<Delivery> subscriber;
     private long dropped;
+    private long emissions;
     private boolean watching;
 
     /**
+     * @param gateway the device that holds the conversation
      * @param onSubscribe run on the lane when somebody subscribes
      * @param patience how long one that was emitted may stay unacknowledged
      * @param onStuck told on the lane what was not acknowledged in that time, or in twice that time where another one was
      *     before it
      */
-    Inbox(Scheduler lane, Runnable onSubscribe, Duration patience, Consumer<UpgradeTrigger> onStuck) {
+    Inbox(DeviceId gateway, Scheduler lane, Runnable onSubscribe, Duration patience, Consumer<UpgradeTrigger> onStuck) {
+        this.gateway = gateway;
         this.lane = lane;
         this.onSubscribe = onSubscribe;
         this.patience = patience;
@@ -104,6 +121,7 @@ final class Inbox {
     private void tend() {
         for (Held held = acknowledged.poll(); held != null; held = acknowledged.poll()) {
             emitted.remove(held);
+            kept.remove(held.module, held);
         }
         emit();
     }
@@ -113,8 +131,20 @@ final class Inbox {
      * Until then the latest of each module is kept.
      */
     void disconnected() {
-        waiting.values().forEach(held -> held.owed = false);
-        emitted.forEach(held -> held.owed = false);
+        waiting.values().forEach(modules -> modules.values().forEach(held -> held.owed = false));
+        emitted.stream().filter(held -> !held.isAcknowledged()).forEach(held -> {
+            held.owed = false;
+            kept.merge(held.module, held, Held::later);
+        });
+        emitted.clear();
+    }
+
+    /** Acknowledges and forgets what waits for a device that is no longer spoken for here. */
+    void forget(DeviceId device) {
+        Map<String, Held> modules = waiting.remove(device);
+        if (modules != null) {
+            modules.values().forEach(Held::acknowledge);
+        }
     }
 
     /** Ends the present subscription with an error; what was not acknowledged stays for the next one. */
@@ -153,30 +183,34 @@ final class Inbox {
             return;
         }
         subscriber = null;
-        List<Held> later = new ArrayList<>(waiting.values());
-        waiting.clear();
         List<Held> again = new ArrayList<>(emitted);
+        again.addAll(kept.values());
+        again.sort(Comparator.comparingLong(held -> held.number));
         emitted.clear();
+        kept.clear();
+        waiting.values().forEach(modules -> again.addAll(modules.values()));
+        waiting.clear();
         again.forEach(this::put);
-        later.forEach(this::put);
     }
 
     private void put(Held held) {
         if (held.isAcknowledged()) {
             return;
         }
-        Held older = waiting.remove(held.module);
+        Map<String, Held> modules = waiting.computeIfAbsent(held.module.device(), device -> new LinkedHashMap<>(4));
+        Held older = modules.remove(held.module.module());
         if (older != null) {
             older.acknowledge();
         }
-        waiting.put(held.module, held);
-        if (waiting.size() > MAX_MODULES) {
-            Held oldest = waiting.values().iterator().next();
+        modules.put(held.module.module(), held);
+        int most = held.module.device().equals(gateway) ? MAX_MODULES : MAX_MODULES_OF_SUB_DEVICE;
+        if (modules.size() > most) {
+            Held oldest = modules.values().iterator().next();
             if (++dropped == 1) {
                 // Once: what comes in such numbers would flood the log too.
-                log.warn("More than {} modules have upgrades waiting: dropping the oldest", MAX_MODULES);
+                log.warn("More than {} modules of {} have upgrades waiting: dropping the oldest", most, gateway);
             }
-            waiting.remove(oldest.module);
+            modules.remove(oldest.module.module());
             oldest.acknowledge();
         }
     }
@@ -184,13 +218,33 @@ final class Inbox {
     private void emit() {
         FluxSink<Delivery> sink = subscriber;
         while (sink != null && sink == subscriber && sink.requestedFromDownstream() > 0 && !waiting.isEmpty()) {
-            Held next = waiting.values().iterator().next();
-            waiting.remove(next.module);
-            emitted.removeIf(older -> !older.owed && older.module.equals(next.module));
-            emitted.add(next);
-            watch();
+            Held next = take();
+            if (next.owed) {
+                // What was emitted of its module before and is owed nothing, this one stands for.
+                kept.remove(next.module);
+                emitted.add(next);
+                watch();
+            } else {
+                kept.put(next.module, next);
+            }
             sink.next(next);
         }
+    }
+
+    /** Takes out the oldest of the device whose turn it is; the next turn is another one's. */
+    private Held take() {
+        Map.Entry<DeviceId, Map<String, Held>> first =
+                waiting.entrySet().iterator().next();
+        DeviceId device = first.getKey();
+        Map<String, Held> modules = first.getValue();
+        Held next = modules.values().iterator().next();
+        modules.remove(next.module.module());
+        waiting.remove(device);
+        if (!modules.isEmpty()) {
+            waiting.put(device, modules);
+        }
+        next.number = ++emissions;
+        return next;
     }
 
     /** Gives the one that was emitted first its time. No clock is asked, since clocks are set. */
@@ -212,19 +266,18 @@ final class Inbox {
         watch();
     }
 
-    private record Module(DeviceId device, String name) {}
-
     private final class Held implements Delivery {
 
         private final UpgradeTrigger trigger;
-        private final Module module;
+        private final DeviceModule module;
         private final Runnable tellBroker;
         private final AtomicBoolean told = new AtomicBoolean();
         private boolean owed;
+        private long number;
 
         private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
             this.trigger = trigger;
-            this.module = new Module(trigger.device(), trigger.module());
+            this.module = new DeviceModule(trigger.device(), trigger.module());
             this.tellBroker = tellBroker;
             this.owed = owed;
         }
@@ -241,6 +294,10 @@ final class Inbox {
                 acknowledged.add(this);
                 tendSoon();
             }
+        }
+
+        private Held later(Held other) {
+            return number > other.number ? this : other;
         }
 
         /** Tells whether the broker waits for its acknowledgement. */

@@ -84,8 +84,7 @@ record Login(String clientIdentifier, String userName, Secret password, boolean 
 
     static Secret signRegistration(DeviceId device, Secret productSecret, String random, SignMethod method) {
         return method.sign(
-                productSecret,
-                "deviceName" + device.name() + "productKey" + device.product() + "random" + random);
+                productSecret, "deviceName" + device.name() + "productKey" + device.product() + "random" + random);
     }
 
     private static String certified(String id) {

@@ -56,6 +56,29 @@ final class Messages {
         return bytes(message.put("method", "thing.ota.firmware.get"));
     }
 
+    /** Any other request. */
+    static byte[] request(String id, String method, JsonNode params) {
+        ObjectNode message = JSON.createObjectNode().put("id", id).put("version", "1.0");
+        message.set("params", params);
+        return bytes(message.put("method", method));
+    }
+
+    /** The answer to a request of the platform's: it was received. */
+    static byte[] reply(String id) {
+        ObjectNode message = JSON.createObjectNode().put("id", id).put("code", 200);
+        message.putObject("data");
+        return bytes(message.put("message", "success"));
+    }
+
+    /** The request for {@code size} bytes of a file. */
+    static byte[] download(String id, long streamId, long fileId, long offset, int size) {
+        ObjectNode message = JSON.createObjectNode().put("id", id).put("version", "1.0");
+        ObjectNode params = message.putObject("params");
+        params.putObject("fileInfo").put("streamId", streamId).put("fileId", fileId);
+        params.putObject("fileBlock").put("size", size).put("offset", offset);
+        return bytes(message);
+    }
+
     /**
      * Reads a payload that must be one JSON object. Zero bytes behind it are what some C programs send, and are ignored.
      *

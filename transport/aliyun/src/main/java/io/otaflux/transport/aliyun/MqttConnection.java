@@ -4,13 +4,18 @@ import com.hivemq.client.mqtt.MqttClient;
 import com.hivemq.client.mqtt.MqttClientSslConfig;
 import com.hivemq.client.mqtt.MqttGlobalPublishFilter;
 import com.hivemq.client.mqtt.datatypes.MqttQos;
+import com.hivemq.client.mqtt.datatypes.MqttTopicFilter;
+import com.hivemq.client.mqtt.exceptions.ConnectionClosedException;
+import com.hivemq.client.mqtt.lifecycle.MqttDisconnectSource;
 import com.hivemq.client.mqtt.mqtt3.Mqtt3ClientBuilder;
 import com.hivemq.client.mqtt.mqtt3.Mqtt3RxClient;
 import com.hivemq.client.mqtt.mqtt3.exceptions.Mqtt3ConnAckException;
+import com.hivemq.client.mqtt.mqtt3.exceptions.Mqtt3SubAckException;
 import com.hivemq.client.mqtt.mqtt3.message.connect.connack.Mqtt3ConnAckReturnCode;
 import com.hivemq.client.mqtt.mqtt3.message.publish.Mqtt3Publish;
 import com.hivemq.client.mqtt.mqtt3.message.subscribe.Mqtt3Subscribe;
 import com.hivemq.client.mqtt.mqtt3.message.subscribe.Mqtt3Subscription;
+import com.hivemq.client.mqtt.mqtt3.message.unsubscribe.Mqtt3Unsubscribe;
 import io.otaflux.ChannelException;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
@@ -19,6 +24,7 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -47,6 +53,9 @@ final class MqttConnection {
     /** How much is taken from the library before it was worked on; the rest stays where it can be bounded. */
     private static final int PREFETCH = 64;
 
+    /** How many topics one packet subscribes to. */
+    private static final int FILTERS = 100;
+
     private static final Duration GOODBYE = Duration.ofSeconds(2);
 
     private final Mqtt3RxClient client;
@@ -54,9 +63,15 @@ final class MqttConnection {
     private final Sinks.Empty<Void> opened = Sinks.empty();
     private final Sinks.Empty<Void> lost = Sinks.empty();
     private volatile boolean isLost;
+    private volatile boolean wasHungUp;
 
     private MqttConnection(Mqtt3ClientBuilder builder, Consumer<Inbound> messages, Scheduler lane) {
-        client = builder.addDisconnectedListener(context -> fail(translate(context.getCause())))
+        client = builder.addDisconnectedListener(context -> {
+                    wasHungUp = context.getSource() == MqttDisconnectSource.SERVER
+                            && context.getCause() instanceof ConnectionClosedException
+                            && context.getCause().getCause() == null;
+                    fail(translate(context.getCause()));
+                })
                 .buildRx();
         // Before CONNECT: what the broker has queued would otherwise be acknowledged and dropped by the library.
         inbound = Flux.from(client.publishes(MqttGlobalPublishFilter.ALL, true))
@@ -136,6 +151,11 @@ final class MqttConnection {
         return lost.asMono();
     }
 
+    /** Tells whether the platform ended it, in good order and without a reason. */
+    boolean wasHungUp() {
+        return wasHungUp;
+    }
+
     /** Declares the connection lost. */
     void fail(OtaException cause) {
         isLost = true;
@@ -144,23 +164,60 @@ final class MqttConnection {
 
     /** @return a {@code Mono} that completes when the broker has granted all subscriptions, of QoS 1 */
     Mono<Void> subscribe(String... filters) {
+        return subscribe(MqttQos.AT_LEAST_ONCE, filters);
+    }
+
+    /** @param qos at most; 0 is for what is of no use to a later connection */
+    Mono<Void> subscribe(MqttQos qos, String... filters) {
         Mqtt3Subscribe subscribe = Mqtt3Subscribe.builder()
                 .addSubscriptions(Stream.of(filters)
                         .map(filter -> Mqtt3Subscription.builder()
                                 .topicFilter(filter)
-                                .qos(MqttQos.AT_LEAST_ONCE)
+                                .qos(qos)
                                 .build()))
                 .build();
         return Mono.from(client.subscribe(subscribe).toFlowable()).then();
     }
 
+    /**
+     * Subscribes to many topics, in packets of no more than {@value #FILTERS}.
+     *
+     * @return a {@code Mono} that completes when the broker has answered all of them. One that grants less than it was
+     *     asked for may deliver all the same, as platforms do that deliver without any subscription
+     */
+    Mono<Void> subscribe(List<String> filters) {
+        return Flux.fromIterable(filters)
+                .buffer(FILTERS)
+                .concatMap(packet -> subscribe(packet.toArray(String[]::new))
+                        .onErrorResume(Mqtt3SubAckException.class, refused -> {
+                            log.warn("The broker does not grant all of {} subscriptions", packet.size());
+                            return Mono.empty();
+                        }))
+                .then();
+    }
+
+    /** @return a {@code Mono} that completes when the broker has answered */
+    Mono<Void> unsubscribe(List<String> filters) {
+        return Flux.fromIterable(filters)
+                .buffer(FILTERS)
+                .concatMap(packet -> {
+                    Mqtt3Unsubscribe unsubscribe = Mqtt3Unsubscribe.builder()
+                            .addTopicFilters(packet.stream().map(MqttTopicFilter::of))
+                            .build();
+                    return Mono.from(client.unsubscribe(unsubscribe).<Void>toFlowable());
+                })
+                .then();
+    }
+
     /** @return a {@code Mono} that completes when the broker has acknowledged the message */
     Mono<Void> publish(String topic, byte[] payload) {
-        Mqtt3Publish message = Mqtt3Publish.builder()
-                .topic(topic)
-                .qos(MqttQos.AT_LEAST_ONCE)
-                .payload(payload)
-                .build();
+        return publish(MqttQos.AT_LEAST_ONCE, topic, payload);
+    }
+
+    /** @return a {@code Mono} that completes when the message is on its way (QoS 0), or acknowledged */
+    Mono<Void> publish(MqttQos qos, String topic, byte[] payload) {
+        Mqtt3Publish message =
+                Mqtt3Publish.builder().topic(topic).qos(qos).payload(payload).build();
         return Flux.from(client.publish(Flowable.just(message)))
                 .concatMap(
                         result -> result.getError().<Mono<Void>>map(Mono::error).orElse(Mono.empty()))

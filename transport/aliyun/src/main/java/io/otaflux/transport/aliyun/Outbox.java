@@ -1,45 +1,48 @@
 package io.otaflux.transport.aliyun;
 
+import io.otaflux.DeviceId;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
+import java.util.Objects;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.MonoSink;
 
 /**
- * What the platform has to be told, in order. Everything happens on the lane.
+ * What the platform has to be told, for each device in order. Everything happens on the lane.
  *
- * <p>Each module has four places: its version, the first step of its upgrade, its progress and its failure. What comes
- * later replaces what is still waiting in the same place, so that a day without a connection costs no memory; those who
- * waited for the older report then wait for the newer one. A failure makes waiting progress pointless. Progress waits for
- * a connection, but nobody waits for progress while there is none.
+ * <p>Each module of a device has four places: its version, the first step of its upgrade, its progress and its failure.
+ * What comes later replaces what is still waiting in the same place, so that a day without a connection costs no memory;
+ * those who waited for the older report then wait for the newer one. A failure makes waiting progress pointless. Progress
+ * waits until its device can be heard, but nobody waits for progress while it cannot.
+ *
+ * <p>A device is heard while it is {@linkplain #opened open}: the gateway while it is connected, a device behind it while
+ * it is logged in. Of one device one message is under way at a time, and the devices take turns, so that one which has much
+ * to say holds up nobody.
  */
 final class Outbox {
 
-    private final Topics topics;
-    private final Map<Place, Message> queue = new LinkedHashMap<>();
-    private final Map<String, Message> versions = new LinkedHashMap<>();
-    private final Map<String, Integer> lastSteps = new HashMap<>();
+    private final Map<DeviceId, Sender> senders = new HashMap<>();
 
-    Outbox(Topics topics) {
-        this.topics = topics;
-    }
+    /** Those that are open, have something to say, and wait for their turn. */
+    private final Set<Sender> ready = new LinkedHashSet<>();
 
-    /** Puts the version of {@code module} in. It is kept, to be told again on each new connection. */
-    void version(String module, String version, MonoSink<Void> reporter) {
-        Message message = new Message(
-                new Place(module, Kind.VERSION), topics.inform(), id -> Messages.inform(id, module, version));
-        message.reporters.add(reporter);
-        versions.put(module, message);
+    /** Puts the version of {@code module} in. It is kept, to be told again whenever the device is opened. */
+    void version(DeviceId device, String module, String version, MonoSink<Void> reporter) {
+        Sender sender = sender(device);
+        Message message = new Message(sender, new Place(module, Kind.VERSION), version, null);
+        message.await(reporter);
+        sender.versions.put(module, message);
         put(message);
     }
 
     /** An upgrade of {@code module} begins: its first step goes out, whatever went out before. */
-    void begin(String module) {
-        lastSteps.remove(module);
+    void begin(DeviceId device, String module) {
+        sender(device).lastSteps.remove(module);
     }
 
     /**
@@ -48,77 +51,144 @@ final class Outbox {
      * @param reporter who waits for it; null for nobody
      * @return false when the step is too close to the one before
      */
-    boolean step(String module, Step step, @Nullable MonoSink<Void> reporter) {
-        Integer last = lastSteps.get(module);
+    boolean step(DeviceId device, String module, Step step, @Nullable MonoSink<Void> reporter) {
+        Sender sender = sender(device);
+        Integer last = sender.lastSteps.get(module);
         boolean due =
                 last == null || step.isFailure() || (step.value() == 100 && last != 100) || step.value() - last >= 5;
         if (!due) {
             return false;
         }
         if (step.isFailure()) {
-            lastSteps.remove(module);
+            sender.lastSteps.remove(module);
             for (Kind pointless : List.of(Kind.BEGINNING, Kind.PROGRESS)) {
-                Message progress = queue.remove(new Place(module, pointless));
+                Message progress = sender.queue.remove(new Place(module, pointless));
                 if (progress != null) {
                     progress.done();
                 }
             }
         } else {
-            lastSteps.put(module, step.value());
+            sender.lastSteps.put(module, step.value());
         }
-        Message message = new Message(
-                new Place(module, Kind.of(step)), topics.progress(), id -> Messages.progress(id, module, step));
+        Message message = new Message(sender, new Place(module, Kind.of(step)), null, step);
         if (reporter != null) {
-            message.reporters.add(reporter);
+            message.await(reporter);
         }
         put(message);
+        if (!sender.open && message.isProgress()) {
+            message.done();
+        }
         return true;
     }
 
-    /** The next message to send, or null. It stays until it is {@link #sent}. */
+    /**
+     * The next message to send, or null. It stays until it is {@link #sent}; until then no other one of its device is
+     * given out.
+     */
     @Nullable
     Message next() {
-        return queue.isEmpty() ? null : queue.values().iterator().next();
+        if (ready.isEmpty()) {
+            return null;
+        }
+        Sender sender = ready.iterator().next();
+        ready.remove(sender);
+        Message message = sender.queue.values().iterator().next();
+        sender.underWay = message;
+        return message;
     }
 
     /** The platform has {@code message}. */
     void sent(Message message) {
-        queue.remove(message.place, message);
+        Sender sender = message.sender;
+        sender.queue.remove(message.place, message);
+        if (sender.underWay == message) {
+            sender.underWay = null;
+        }
         message.done();
+        queueUp(sender);
     }
 
     /**
-     * A connection begins: the platform is told every version again. What waits keeps its order behind that, so that the
-     * steps of an upgrade come before the version that ends it.
+     * A device can be heard: the platform is told all of its versions again. What waits keeps its order behind that, so
+     * that the steps of an upgrade come before the version that ends it.
      */
-    void connected() {
-        Map<Place, Message> waiting = new LinkedHashMap<>(queue);
-        queue.clear();
-        versions.values().stream()
+    void opened(DeviceId device) {
+        Sender sender = sender(device);
+        Map<Place, Message> waiting = new LinkedHashMap<>(sender.queue);
+        sender.queue.clear();
+        sender.versions.values().stream()
                 .filter(version -> !waiting.containsKey(version.place))
-                .forEach(version -> queue.put(version.place, version));
-        queue.putAll(waiting);
+                .forEach(version -> sender.queue.put(version.place, version));
+        sender.queue.putAll(waiting);
+        sender.open = true;
+        queueUp(sender);
     }
 
-    /** There is no connection: nobody should wait for progress to be told. */
+    /** A device cannot be heard for now: nobody should wait for its progress to be told. */
+    void closed(DeviceId device) {
+        Sender sender = senders.get(device);
+        if (sender != null) {
+            close(sender);
+        }
+    }
+
+    /** There is no connection: nobody can be heard. */
     void disconnected() {
-        queue.values().stream()
-                .filter(message -> message.place.kind == Kind.BEGINNING || message.place.kind == Kind.PROGRESS)
-                .forEach(Message::done);
+        senders.values().forEach(this::close);
     }
 
     /** Gives up: all that wait are told why. Versions are kept. */
     void fail(Throwable cause) {
-        queue.values().forEach(message -> message.failed(cause));
-        queue.clear();
+        senders.values().forEach(sender -> fail(sender, cause));
+    }
+
+    /** Gives up on one device: those who wait for it are told why. Versions are kept. */
+    void fail(DeviceId device, Throwable cause) {
+        Sender sender = senders.get(device);
+        if (sender != null) {
+            close(sender);
+            fail(sender, cause);
+        }
+    }
+
+    /** Forgets a device, its versions too. */
+    void forget(DeviceId device, Throwable cause) {
+        fail(device, cause);
+        senders.remove(device);
+    }
+
+    private void close(Sender sender) {
+        sender.open = false;
+        sender.underWay = null;
+        ready.remove(sender);
+        sender.queue.values().stream().filter(Message::isProgress).forEach(Message::done);
+    }
+
+    private void fail(Sender sender, Throwable cause) {
+        List<Message> failed = List.copyOf(sender.queue.values());
+        sender.queue.clear();
+        ready.remove(sender);
+        failed.forEach(message -> message.failed(cause));
     }
 
     private void put(Message message) {
-        Message older = queue.remove(message.place);
+        Sender sender = message.sender;
+        Message older = sender.queue.remove(message.place);
         if (older != null) {
-            message.reporters.addAll(older.reporters);
+            older.reporters.forEach(message::await);
         }
-        queue.put(message.place, message);
+        sender.queue.put(message.place, message);
+        queueUp(sender);
+    }
+
+    private void queueUp(Sender sender) {
+        if (sender.open && sender.underWay == null && !sender.queue.isEmpty()) {
+            ready.add(sender);
+        }
+    }
+
+    private Sender sender(DeviceId device) {
+        return senders.computeIfAbsent(device, Sender::new);
     }
 
     private enum Kind {
@@ -134,26 +204,51 @@ final class Outbox {
 
     private record Place(String module, Kind kind) {}
 
+    /** What one device has to say. There may be thousands. */
+    private static final class Sender {
+
+        private final DeviceId device;
+        private final Map<Place, Message> queue = new LinkedHashMap<>(4);
+        private final Map<String, Message> versions = new LinkedHashMap<>(4);
+        private final Map<String, Integer> lastSteps = new HashMap<>(4);
+        private boolean open;
+        private @Nullable Message underWay;
+
+        Sender(DeviceId device) {
+            this.device = device;
+        }
+    }
+
     /** One message; the same text is sent with a new id each time. */
     static final class Message {
 
+        private final Sender sender;
         private final Place place;
-        private final String topic;
-        private final Function<String, byte[]> payload;
-        private final List<MonoSink<Void>> reporters = new ArrayList<>();
+        private final @Nullable String version;
+        private final @Nullable Step step;
+        private List<MonoSink<Void>> reporters = List.of();
 
-        private Message(Place place, String topic, Function<String, byte[]> payload) {
+        private Message(Sender sender, Place place, @Nullable String version, @Nullable Step step) {
+            this.sender = sender;
             this.place = place;
-            this.topic = topic;
-            this.payload = payload;
+            this.version = version;
+            this.step = step;
+        }
+
+        DeviceId device() {
+            return sender.device;
         }
 
         String topic() {
-            return topic;
+            Topics topics = Topics.of(sender.device);
+            return isVersion() ? topics.inform() : topics.progress();
         }
 
         byte[] payload(String id) {
-            return payload.apply(id);
+            if (version != null) {
+                return Messages.inform(id, place.module, version);
+            }
+            return Messages.progress(id, place.module, Objects.requireNonNull(step));
         }
 
         String module() {
@@ -164,14 +259,27 @@ final class Outbox {
             return place.kind == Kind.VERSION;
         }
 
+        private boolean isProgress() {
+            return place.kind == Kind.BEGINNING || place.kind == Kind.PROGRESS;
+        }
+
+        private void await(MonoSink<Void> reporter) {
+            if (reporters.isEmpty()) {
+                reporters = new ArrayList<>(1);
+            }
+            reporters.add(reporter);
+        }
+
         private void done() {
-            reporters.forEach(MonoSink::success);
-            reporters.clear();
+            List<MonoSink<Void>> told = reporters;
+            reporters = List.of();
+            told.forEach(MonoSink::success);
         }
 
         private void failed(Throwable cause) {
-            reporters.forEach(reporter -> reporter.error(cause));
-            reporters.clear();
+            List<MonoSink<Void>> told = reporters;
+            reporters = List.of();
+            told.forEach(reporter -> reporter.error(cause));
         }
     }
 }

@@ -85,15 +85,16 @@ final class Pem {
     private static PrivateKey key(Path file, String algorithm) throws IOException, GeneralSecurityException {
         Matcher pem = KEY.matcher(Files.readString(file, StandardCharsets.ISO_8859_1));
         if (!pem.find()) {
-            throw new IllegalArgumentException("key: " + file + " has no PEM key (expected: PRIVATE KEY, not encrypted)");
+            throw new IllegalArgumentException(
+                    "key: " + file + " has no PEM key (expected: PRIVATE KEY, not encrypted)");
         }
         byte[] bytes = Base64.getMimeDecoder().decode(pem.group(2));
         byte[] encoded = pem.group(1) == null ? bytes : sequence(RSA, element(0x04, bytes));
         try {
             return KeyFactory.getInstance(algorithm).generatePrivate(new PKCS8EncodedKeySpec(encoded));
         } catch (InvalidKeySpecException e) {
-            throw new IllegalArgumentException("key: " + file + " is none of " + algorithm
-                    + ", which its certificate is for");
+            throw new IllegalArgumentException(
+                    "key: " + file + " is none of " + algorithm + ", which its certificate is for");
         }
     }
 

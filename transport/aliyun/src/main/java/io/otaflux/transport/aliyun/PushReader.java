@@ -75,8 +75,8 @@ final class PushReader {
 
     private static Push read(DeviceId device, String module, JsonNode data) throws MalformedMessage {
         String version = required(data, "version");
-        if (!data.has("url") && !data.has("files") && data.has("dProtocol")) {
-            return new Push.Skipped(module, unsupported(device, module, "a download over MQTT"));
+        if (isStream(data) && !data.path("dProtocol").asText().equalsIgnoreCase("mqtt")) {
+            return new Push.Skipped(module, unsupported(device, module, "a download over something unknown"));
         }
         List<Artifact> artifacts = data.has("files") ? files(module, data) : List.of(single(module, data));
         JsonNode isDiff = data.path("isDiff");
@@ -85,14 +85,18 @@ final class PushReader {
                 new UpgradeTrigger(device, module, version, artifacts, tags(data.path("extData")), delta));
     }
 
+    /** Tells whether the bytes come over this connection, and no URL is named. */
+    private static boolean isStream(JsonNode data) {
+        return !data.has("url") && !data.has("files") && data.has("dProtocol");
+    }
+
     /** One artifact inline; the platform gives it no name, so it has its module's. */
     private static Artifact single(String module, JsonNode data) throws MalformedMessage {
+        URI location = isStream(data)
+                ? Downloads.location(size(data, "streamId"), size(data, "streamFileId"))
+                : location(data, "url");
         return new Artifact(
-                module,
-                location(data, "url"),
-                size(data, "size"),
-                digests(data, method(data), "sign", "md5"),
-                signature(data));
+                module, location, size(data, "size"), digests(data, method(data), "sign", "md5"), signature(data));
     }
 
     private static List<Artifact> files(String module, JsonNode data) throws MalformedMessage {
@@ -157,12 +161,12 @@ final class PushReader {
         return name.isPresent() ? Digest.Algorithm.named(name.get()) : null;
     }
 
-    /** A length in bytes; a number, or the same number as a string. */
+    /** A length in bytes, or the number of a stream; a number, or the same number as a string. */
     private static long size(JsonNode node, String field) throws MalformedMessage {
         JsonNode size = node.path(field);
         String digits = size.isIntegralNumber() || size.isTextual() ? size.asText() : "";
         if (!digits.matches("[0-9]{1,18}")) {
-            throw new MalformedMessage(field + ": " + kind(size) + " (expected: a number of bytes)");
+            throw new MalformedMessage(field + ": " + kind(size) + " (expected: a number)");
         }
         return Long.parseLong(digits);
     }

@@ -3,6 +3,7 @@ package io.otaflux.transport.aliyun;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.util.HexFormat;
+import java.util.Locale;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
@@ -23,6 +24,12 @@ public enum SignMethod {
     /** The name in the client identifier's {@code signmethod}. */
     String wireName() {
         return wireName;
+    }
+
+    /** The name in the requests of a gateway, which spell it otherwise: {@code hmacSha256}. */
+    String gatewayName() {
+        return "h" + jcaName.substring(1, 4) + jcaName.charAt(4)
+                + jcaName.substring(5).toLowerCase(Locale.ROOT);
     }
 
     /** The signature of {@code content}, in lower-case hexadecimal. */

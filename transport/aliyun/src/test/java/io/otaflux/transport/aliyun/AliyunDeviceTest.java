@@ -293,13 +293,13 @@ class AliyunDeviceTest {
     }
 
     @Test
-    void aDownloadOverMqttIsReportedAsUnsupported() {
+    void aDownloadOverSomethingUnknownIsReportedAsUnsupported() {
         AliyunDevice device = device();
         device.connect().block(PATIENCE);
 
         platform.push(
                 "{\"code\":\"1000\",\"data\":{\"size\":4252,\"streamId\":12332,\"sign\":\"" + MD5
-                        + "\",\"dProtocol\":\"mqtt\",\"version\":\"1.1\",\"signMethod\":\"Md5\",\"streamFileId\":1},"
+                        + "\",\"dProtocol\":\"coap\",\"version\":\"1.1\",\"signMethod\":\"Md5\",\"streamFileId\":1},"
                         + "\"id\":1695281536874,\"message\":\"success\"}",
                 MqttQos.AT_MOST_ONCE);
 

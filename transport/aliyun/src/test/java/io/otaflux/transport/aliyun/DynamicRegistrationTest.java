@@ -85,10 +85,12 @@ class DynamicRegistrationTest {
                 assertThat(FileCredentialStore.at(file).load().block(PATIENCE)).isEqualTo(credentials);
                 assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(file)))
                         .isEqualTo("rw-------");
-                assertThat(platform.requests()).singleElement().satisfies(request -> assertThat(request)
-                        .matches("POST /auth/register/device application/x-www-form-urlencoded productKey="
-                                + DEVICE.product() + "&deviceName=" + DEVICE.name()
-                                + "&random=[0-9a-f]{32}&sign=[0-9a-f]{64}&signMethod=hmacsha256"));
+                assertThat(platform.requests())
+                        .singleElement()
+                        .satisfies(request -> assertThat(request)
+                                .matches("POST /auth/register/device application/x-www-form-urlencoded productKey="
+                                        + DEVICE.product() + "&deviceName=" + DEVICE.name()
+                                        + "&random=[0-9a-f]{32}&sign=[0-9a-f]{64}&signMethod=hmacsha256"));
             }
         }
 
@@ -338,8 +340,7 @@ class DynamicRegistrationTest {
             Authority.Server device = authority.client("device-certificate");
             FileCredentialStore store = FileCredentialStore.at(directory.resolve("credentials.json"));
             try (TellingBroker platform = telling(
-                    "/ext/auth/identity/response",
-                    "{\"productKey\":\"a1B2c3D4e5F\",\"deviceName\":\"dev01\"}")) {
+                    "/ext/auth/identity/response", "{\"productKey\":\"a1B2c3D4e5F\",\"deviceName\":\"dev01\"}")) {
                 DynamicRegistration provisioning = DynamicRegistration.builder()
                         .host("127.0.0.1")
                         .port(platform.port())
@@ -374,11 +375,13 @@ class DynamicRegistrationTest {
 
     @Test
     void whatIsMissingOrContradictoryIsRefusedAtOnce() {
-        assertThatThrownBy(() -> DynamicRegistration.builder().region("cn-shanghai").build())
+        assertThatThrownBy(() ->
+                        DynamicRegistration.builder().region("cn-shanghai").build())
                 .hasMessageStartingWith("product: none");
         assertThatThrownBy(() -> product().build()).hasMessageStartingWith("platform: region null");
         assertThatThrownBy(() -> product().instanceId("iot-1").build()).hasMessageStartingWith("region: none");
-        assertThatThrownBy(() -> product().region("cn-shanghai").way(Way.CERTIFICATE).build())
+        assertThatThrownBy(() ->
+                        product().region("cn-shanghai").way(Way.CERTIFICATE).build())
                 .hasMessageStartingWith("certificate: none");
         assertThatThrownBy(() -> DynamicRegistration.builder()
                         .region("cn-shanghai")
@@ -386,7 +389,8 @@ class DynamicRegistrationTest {
                         .deviceName("dn")
                         .build())
                 .hasMessage("product secret: empty");
-        assertThatThrownBy(() -> product().region("cn-shanghai").timeout(Duration.ZERO).build())
+        assertThatThrownBy(() ->
+                        product().region("cn-shanghai").timeout(Duration.ZERO).build())
                 .hasMessageStartingWith("timeout: PT0S");
         assertThat(product().region("cn-shanghai").build())
                 .hasToString("DynamicRegistration[pk/dn at iot-auth.cn-shanghai.aliyuncs.com:443 (TLS), HTTPS]");

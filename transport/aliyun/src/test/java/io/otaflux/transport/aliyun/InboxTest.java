@@ -24,9 +24,10 @@ import reactor.test.scheduler.VirtualTimeScheduler;
 class InboxTest {
 
     private static final Duration PATIENCE = Duration.ofSeconds(20);
+    private static final DeviceId DEVICE = new DeviceId("pk", "dev");
 
     private final Scheduler lane = Schedulers.newSingle("lane");
-    private final Inbox inbox = new Inbox(lane, () -> {}, PATIENCE, stuck -> {});
+    private final Inbox inbox = new Inbox(DEVICE, lane, () -> {}, PATIENCE, stuck -> {});
     private final List<String> acknowledged = new CopyOnWriteArrayList<>();
 
     @AfterEach
@@ -88,6 +89,33 @@ class InboxTest {
                 .expectNextCount(256)
                 .expectComplete()
                 .verify(PATIENCE);
+    }
+
+    @Test
+    void devicesTakeTurnsAndOneThatIsFloodedDropsOnlyItsOwn() {
+        DeviceId one = new DeviceId("pk", "one");
+        DeviceId two = new DeviceId("pk", "two");
+        for (int i = 0; i < 20; i++) {
+            offer(one, "m" + i);
+        }
+        offer(two, "app");
+
+        assertThat(acknowledged).containsExactly("m0", "m1", "m2", "m3");
+        StepVerifier.create(inbox.deliveries()
+                        .map(delivery -> delivery.trigger().device().name() + " "
+                                + delivery.trigger().module())
+                        .take(3))
+                .expectNext("one m4", "two app", "one m5")
+                .expectComplete()
+                .verify(PATIENCE);
+        onLane(() -> inbox.forget(one));
+        assertThat(acknowledged).contains("m19");
+    }
+
+    private void offer(DeviceId device, String module) {
+        UpgradeTrigger trigger =
+                new UpgradeTrigger(device, module, "1", new Artifact("f", URI.create("https://h/f"), 1, List.of()));
+        onLane(() -> inbox.offer(trigger, () -> acknowledged.add(module), true));
     }
 
     @Test
@@ -206,7 +234,7 @@ class InboxTest {
         private final VirtualTimeScheduler time = VirtualTimeScheduler.create();
         private final List<String> stuck = new ArrayList<>();
         private final List<Delivery> emitted = new ArrayList<>();
-        private final Inbox inbox = new Inbox(time, () -> {}, PATIENCE, trigger -> stuck.add(trigger.module()));
+        private final Inbox inbox = new Inbox(DEVICE, time, () -> {}, PATIENCE, trigger -> stuck.add(trigger.module()));
 
         Watched(long demand) {
             inbox.deliveries().subscribe(new BaseSubscriber<>() {
@@ -238,8 +266,7 @@ class InboxTest {
     }
 
     private static UpgradeTrigger trigger(String module, String version) {
-        return new UpgradeTrigger(
-                new DeviceId("pk", "dev"), module, version, new Artifact("f", URI.create("https://h/f"), 1, List.of()));
+        return new UpgradeTrigger(DEVICE, module, version, new Artifact("f", URI.create("https://h/f"), 1, List.of()));
     }
 
     private void onLane(Runnable work) {

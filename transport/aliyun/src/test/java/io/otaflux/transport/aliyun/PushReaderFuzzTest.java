@@ -56,8 +56,12 @@ class PushReaderFuzzTest {
         assertThat(trigger.artifacts()).hasSizeBetween(1, 20);
         assertThat(trigger.size()).isNotNegative();
         for (Artifact artifact : trigger.artifacts()) {
-            assertThat(artifact.location().getScheme()).matches("(?i)https?");
-            assertThat(artifact.location().getHost()).isNotEmpty();
+            if (artifact.location().isOpaque()) {
+                assertThat(artifact.location().toString()).matches("aliyun-stream:[0-9]{1,18}/[0-9]{1,18}");
+            } else {
+                assertThat(artifact.location().getScheme()).matches("(?i)https?");
+                assertThat(artifact.location().getHost()).isNotEmpty();
+            }
             assertThat(artifact.size()).isNotNegative();
             String query = artifact.location().getRawQuery();
             if (query != null && query.length() > 8) {

@@ -9,6 +9,7 @@ import io.otaflux.DeviceId;
 import io.otaflux.Digest;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.UpgradeTrigger;
+import java.net.URI;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -249,13 +250,41 @@ class PushReaderTest {
                 .isEqualTo("QUJD");
     }
 
-    // ---- What is well-formed and not done here ----
-
     @Test
-    void aDownloadOverMqttIsUnsupportedForItsModule() {
-        Push.Skipped skipped = skipped("{'code':'1000','data':{'size':4252,'streamId':12332,'sign':'" + MD5
+    void aDownloadOverMqttNamesItsStream() {
+        UpgradeTrigger trigger = upgrade("{'code':'1000','data':{'size':4252,'streamId':12332,'sign':'" + MD5
                 + "','dProtocol':'mqtt','version':'1.1','signMethod':'Md5','streamFileId':1,'md5':'" + MD5
                 + "'},'id':1695281536874,'message':'success'}");
+
+        assertThat(trigger.version()).isEqualTo("1.1");
+        assertThat(trigger.artifact().location()).isEqualTo(URI.create("aliyun-stream:12332/1"));
+        assertThat(trigger.artifact().size()).isEqualTo(4252);
+        assertThat(trigger.artifact().digests()).containsExactly(Digest.md5(MD5));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "'streamId':12332",
+                "'streamFileId':1",
+                "'streamId':'x','streamFileId':1",
+                "'streamId':-1,'streamFileId':1"
+            })
+    void aStreamWithoutItsNumbersMakesNoSense(String numbers) {
+        assertThat(skipped(data("'size':4252,'version':'1.1','sign':'" + MD5
+                                + "','signMethod':'Md5','dProtocol':'mqtt'," + numbers))
+                        .cause()
+                        .reason())
+                .isEqualTo(Reason.MALFORMED_TRIGGER);
+    }
+
+    // ---- What is well-formed and not done here ----
+
+    @ParameterizedTest
+    @ValueSource(strings = {"coap", "", "1"})
+    void aDownloadOverSomethingUnknownIsUnsupportedForItsModule(String protocol) {
+        Push.Skipped skipped = skipped(data("'size':4252,'version':'1.1','sign':'" + MD5
+                + "','signMethod':'Md5','streamId':12332,'streamFileId':1,'dProtocol':'" + protocol + "'"));
 
         assertThat(skipped.cause().reason()).isEqualTo(Reason.UNSUPPORTED);
         assertThat(skipped.module()).isEqualTo("default");

@@ -258,8 +258,15 @@ final class TestPlatform implements AutoCloseable {
                 .put("size", artifact.size())
                 .put("sign", digest.hex())
                 .put("version", trigger.version())
-                .put("url", artifact.location().toString())
                 .put("signMethod", md5 ? "Md5" : "Sha256");
+        if (artifact.location().isOpaque()) {
+            String[] stream = artifact.location().getSchemeSpecificPart().split("/");
+            data.put("dProtocol", "mqtt")
+                    .put("streamId", Long.parseLong(stream[0]))
+                    .put("streamFileId", Long.parseLong(stream[1]));
+        } else {
+            data.put("url", artifact.location().toString());
+        }
         if (md5) {
             data.put("md5", digest.hex());
         }
