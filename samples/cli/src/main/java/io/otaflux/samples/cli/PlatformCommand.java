@@ -91,9 +91,7 @@ final class PlatformCommand implements Callable<Integer> {
                     + " Defaults to its own address and port.")
     private @Nullable URI publicUrl;
 
-    @Option(
-            names = "--new-token",
-            description = "Make a new access token; the one of earlier runs is no longer good.")
+    @Option(names = "--new-token", description = "Make a new access token; the one of earlier runs is no longer good.")
     private boolean newToken;
 
     @Override
@@ -105,8 +103,10 @@ final class PlatformCommand implements Callable<Integer> {
         if (broker != null && mqttPort != 0) {
             throw new ParameterException(spec.commandLine(), "--mqtt-port: is for the platform's own broker");
         }
-        if (publicUrl != null && (publicUrl.getHost() == null || !SCHEMES.contains(String.valueOf(publicUrl.getScheme())))) {
-            throw new ParameterException(spec.commandLine(), "--public-url: " + publicUrl + " (expected: http or https)");
+        if (publicUrl != null
+                && (publicUrl.getHost() == null || !SCHEMES.contains(String.valueOf(publicUrl.getScheme())))) {
+            throw new ParameterException(
+                    spec.commandLine(), "--public-url: " + publicUrl + " (expected: http or https)");
         }
         try (Foreground foreground = new Foreground()) {
             Platform platform = start();

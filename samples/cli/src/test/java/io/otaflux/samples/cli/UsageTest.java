@@ -52,6 +52,7 @@ class UsageTest {
                 "platform --tls-cert cert.pem --tls-key key.pem --broker tcp://127.0.0.1",
                 "platform --http-port none",
                 "platform --broker http://127.0.0.1",
+                "platform --public-url ota.example.com",
                 "device",
                 "device --host h",
                 "device --host h --port 1 --product-key k --device-name d --device-secret-file /none --store s --module a=1",

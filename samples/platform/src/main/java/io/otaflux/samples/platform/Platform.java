@@ -1,5 +1,6 @@
 package io.otaflux.samples.platform;
 
+import io.netty.handler.codec.http.HttpHeaderNames;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -132,7 +133,9 @@ public final class Platform implements AutoCloseable {
                         if (request.uri().startsWith(DeviceAuthApi.PATH)) {
                             return auth.serve(request, response);
                         }
-                        return page.has(request) && access.isForUs(request)
+                        return page.has(request)
+                                        && access.isForUs(
+                                                request.requestHeaders().get(HttpHeaderNames.HOST))
                                 ? page.serve(request, response)
                                 : api.serve(request, response);
                     })
