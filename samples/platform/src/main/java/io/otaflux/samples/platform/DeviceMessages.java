@@ -103,6 +103,33 @@ final class DeviceMessages {
         return write(root);
     }
 
+    /** Tells a device that logged in with a certificate who it is. */
+    static byte[] identity(DeviceKey device) {
+        return write(name(device));
+    }
+
+    /** What a device that registered is given: its secret, or, if it was not known before, a token. */
+    static ObjectNode registered(RegisteredDevice device, boolean unlisted) {
+        ObjectNode root = JSON.createObjectNode();
+        if (unlisted) {
+            root.put("clientId", device.productKey() + "." + device.deviceName());
+        }
+        root.setAll(name(device.key()));
+        if (unlisted) {
+            root.put("deviceToken", device.token());
+        } else {
+            root.put("deviceSecret", device.deviceSecret());
+        }
+        return root;
+    }
+
+    static ObjectNode name(DeviceKey device) {
+        ObjectNode name = JSON.createObjectNode();
+        name.put("productKey", device.productKey());
+        name.put("deviceName", device.deviceName());
+        return name;
+    }
+
     /** What the platform asks of a device. */
     static byte[] request(long id, String method, JsonNode params) {
         ObjectNode root = JSON.createObjectNode();

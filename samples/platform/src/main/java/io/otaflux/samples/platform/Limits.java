@@ -28,6 +28,7 @@ final class Limits {
 
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9._-]+");
     private static final Pattern TAG_KEY = Pattern.compile("[A-Za-z0-9.]{1,30}");
+    private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final int MAX_NAME = 64;
     private static final int MAX_TAGS = 10;
     private static final int MAX_TAG_VALUE = 1024;
@@ -77,6 +78,18 @@ final class Limits {
             throw RequestRefusedException.invalid("customInfo must be at most " + MAX_CUSTOM_INFO + " characters");
         }
         return text;
+    }
+
+    /** A SHA-256 in hex of any case, with or without colons, as lower-case hex. */
+    static @Nullable String fingerprint(@Nullable String text) {
+        if (text == null) {
+            return null;
+        }
+        String hex = text.replace(":", "").toLowerCase(Locale.ROOT);
+        if (!SHA256.matcher(hex).matches()) {
+            throw RequestRefusedException.invalid("a certificate is named by its SHA-256, 64 hex digits");
+        }
+        return hex;
     }
 
     /** A text of a person about something; it may be empty. */

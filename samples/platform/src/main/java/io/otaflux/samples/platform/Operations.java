@@ -13,6 +13,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -41,6 +42,8 @@ final class Operations {
     private final PlatformState state;
     private final Jobs jobs;
     private final SubDevices subDevices;
+    private final Registration registration;
+    private final PreAuthentications preAuthentications = new PreAuthentications();
     private final Supplier<Instant> clock;
     private final Set<DeviceKey> connections = ConcurrentHashMap.newKeySet();
     private final Set<DeviceKey> online = new HashSet<>();
@@ -66,8 +69,8 @@ final class Operations {
             Consumer<DeviceKey> disconnect) {
         this.signer = signer;
         this.loop = loop;
-        this.subDevices =
-                new SubDevices(state, jobs, new Registration(state), connections::contains, disconnect, this::present);
+        this.registration = new Registration(state);
+        this.subDevices = new SubDevices(state, jobs, registration, connections::contains, disconnect, this::present);
         this.state = state;
         this.jobs = jobs;
         this.clock = clock;
@@ -138,6 +141,77 @@ final class Operations {
             subDevices.disable(key, disabled);
             return view(jobs.requireDevice(key));
         });
+    }
+
+    /** Says which certificate a device may log in with; null for none. */
+    Mono<Device> trustCertificate(DeviceKey key, @Nullable String fingerprint) {
+        return run(() -> {
+            RegisteredDevice device = jobs.requireDevice(key);
+            DeviceKey owner = fingerprint == null ? null : state.ofCertificate(fingerprint);
+            if (owner != null && !owner.equals(key)) {
+                throw RequestRefusedException.conflict("the certificate is that of device '" + owner + "'");
+            }
+            state.put(device.withCertificate(fingerprint));
+            return view(jobs.requireDevice(key));
+        });
+    }
+
+    /** Emits the device that may be given its credentials; fails with {@link DeviceRefusedException} if it may not. */
+    Mono<RegisteredDevice> register(Registration.Claim claim) {
+        return run(() -> registration.register(claim, clock.get()));
+    }
+
+    /** What the broker checks logins against. */
+    DeviceAuthenticator.Credentials credentials() {
+        return new Credentials();
+    }
+
+    PreAuthentications preAuthentications() {
+        return preAuthentications;
+    }
+
+    private final class Credentials implements DeviceAuthenticator.Credentials {
+
+        private @Nullable RegisteredDevice enabled(DeviceKey key) {
+            RegisteredDevice device = state.device(key);
+            return device == null || device.disabled() ? null : device;
+        }
+
+        @Override
+        public @Nullable String secret(DeviceKey key) {
+            RegisteredDevice device = enabled(key);
+            return device == null ? null : device.deviceSecret();
+        }
+
+        @Override
+        public @Nullable String token(DeviceKey key) {
+            RegisteredDevice device = enabled(key);
+            return device == null ? null : device.token();
+        }
+
+        @Override
+        public @Nullable DeviceKey ofCertificate(String fingerprint) {
+            DeviceKey owner = state.ofCertificate(fingerprint);
+            return owner == null || enabled(owner) == null ? null : owner;
+        }
+
+        @Override
+        public @Nullable DeviceKey ofToken(String iotId, String iotToken) {
+            DeviceKey device = preAuthentications.device(iotId, iotToken);
+            return device == null || enabled(device) == null ? null : device;
+        }
+
+        @Override
+        public byte @Nullable [] register(Registration.Claim claim) {
+            try {
+                RegisteredDevice device = loop.submit(() -> registration.register(claim, clock.get()))
+                        .join();
+                return DeviceMessages.write(DeviceMessages.registered(device, claim.unlisted()));
+            } catch (CompletionException e) {
+                log.info("{} is not registered: {}", claim.device(), String.valueOf(e.getCause()));
+                return null;
+            }
+        }
     }
 
     /** Lets a device register again, as if it had never logged in. */

@@ -1,5 +1,6 @@
 package io.otaflux.samples.platform;
 
+import io.netty.handler.codec.http.HttpHeaderNames;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -95,11 +96,9 @@ public final class Platform implements AutoCloseable {
                     ? new EmbeddedBroker(
                             settings.host,
                             settings.mqttPort,
+                            settings.tls,
                             directory.resolve("broker"),
-                            new DeviceAuthenticator(key -> {
-                                RegisteredDevice device = state.device(key);
-                                return device == null || device.disabled() ? null : device.deviceSecret();
-                            }),
+                            new DeviceAuthenticator(operations.credentials()),
                             operations::gatewayOf,
                             new BrokerPresence())
                     : settings.broker;
@@ -121,6 +120,7 @@ public final class Platform implements AutoCloseable {
             Access access = Access.of(token, settings.host, settings.downloadBase);
             RestApi api = new RestApi(operations, artifacts, access);
             WebPage page = new WebPage();
+            DeviceAuthApi auth = new DeviceAuthApi(operations, broker);
             this.http = HttpServer.create()
                     .host(settings.host)
                     .port(settings.httpPort)
@@ -130,7 +130,12 @@ public final class Platform implements AutoCloseable {
                                 if (request.uri().startsWith(SignedUrls.PATH)) {
                                     return files.serve(request, response);
                                 }
-                                return page.has(request) && access.isForUs(request)
+                                if (request.uri().startsWith(DeviceAuthApi.PATH)) {
+                                    return auth.serve(request, response);
+                                }
+                                return page.has(request)
+                                                && access.isForUs(
+                                                        request.requestHeaders().get(HttpHeaderNames.HOST))
                                         ? page.serve(request, response)
                                         : api.serve(request, response);
                             })
@@ -161,6 +166,11 @@ public final class Platform implements AutoCloseable {
     /** The port that devices connect to; an external broker's if there is one. */
     public int mqttPort() {
         return broker.port();
+    }
+
+    /** The port that devices connect to with TLS, or 0 if the platform was given no certificate. */
+    public int mqttTlsPort() {
+        return broker.tlsPort();
     }
 
     /** The port of the file server and the REST API. */
@@ -210,6 +220,15 @@ public final class Platform implements AutoCloseable {
     /** Switches on or off that devices of a product may fetch their secrets with the product's. */
     public Product allowDynamicRegistration(String productKey, boolean allowed) {
         return await(operations.allowDynamicRegistration(productKey, allowed));
+    }
+
+    /**
+     * Says which certificate a device may log in with.
+     *
+     * @param fingerprint SHA-256 of the certificate in hex, with or without colons; null for none
+     */
+    public Device trustCertificate(DeviceKey device, @Nullable String fingerprint) {
+        return await(operations.trustCertificate(device, Limits.fingerprint(fingerprint)));
     }
 
     /** The devices that are in a gateway's topology, by product and name. */
@@ -534,6 +553,7 @@ public final class Platform implements AutoCloseable {
 
         private Path dataDirectory = Path.of("platform-data");
         private int mqttPort;
+        private @Nullable TlsSettings tls;
         private int httpPort;
         private String host = "127.0.0.1";
         private @Nullable URI brokerUri;
@@ -557,6 +577,19 @@ public final class Platform implements AutoCloseable {
         /** Port of the embedded broker. Defaults to 0, any free one. */
         public Builder mqttPort(int port) {
             this.mqttPort = port;
+            return this;
+        }
+
+        /**
+         * Listens for devices with TLS as well, at a port of its own ({@link Platform#mqttTlsPort()}). Defaults to not.
+         *
+         * @param port the port, or 0 for any free one
+         * @param certificate PEM file of the certificate, with those that lead to the authority behind it
+         * @param key PEM file of its private key, PKCS #8 and not encrypted
+         * @param clientAuthorities PEM file of the authorities of certificates that devices may log in with, or null for none
+         */
+        public Builder tls(int port, Path certificate, Path key, @Nullable Path clientAuthorities) {
+            this.tls = new TlsSettings(port, certificate, key, clientAuthorities);
             return this;
         }
 

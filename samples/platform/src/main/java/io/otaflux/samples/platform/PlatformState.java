@@ -23,6 +23,7 @@ final class PlatformState {
 
     private final Map<String, RegisteredProduct> products = new ConcurrentHashMap<>();
     private final Map<DeviceKey, RegisteredDevice> devices = new ConcurrentHashMap<>();
+    private final Map<String, DeviceKey> certificates = new ConcurrentHashMap<>();
     private final Map<DeviceKey, Set<DeviceKey>> subDevices = new HashMap<>();
     private final Map<String, FirmwarePackage> packages = new LinkedHashMap<>();
     private final Map<String, StoredJob> jobs = new LinkedHashMap<>();
@@ -43,6 +44,10 @@ final class PlatformState {
 
     void put(RegisteredDevice device) {
         RegisteredDevice before = devices.put(device.key(), device);
+        forgetCertificate(before);
+        if (device.certificate() != null) {
+            certificates.put(device.certificate(), device.key());
+        }
         DeviceKey gatewayBefore = before == null ? null : before.gateway();
         if (!Objects.equals(gatewayBefore, device.gateway())) {
             unlink(gatewayBefore, device.key());
@@ -59,8 +64,15 @@ final class PlatformState {
     void remove(DeviceKey device) {
         RegisteredDevice before = devices.remove(device);
         if (before != null) {
+            forgetCertificate(before);
             unlink(before.gateway(), device);
             changes.add(StateEntry.ofRemoved(device));
+        }
+    }
+
+    private void forgetCertificate(@Nullable RegisteredDevice device) {
+        if (device != null && device.certificate() != null) {
+            certificates.remove(device.certificate(), device.key());
         }
     }
 
@@ -183,6 +195,12 @@ final class PlatformState {
     @Nullable
     RegisteredDevice device(DeviceKey key) {
         return devices.get(key);
+    }
+
+    /** The device that a certificate belongs to. */
+    @Nullable
+    DeviceKey ofCertificate(String fingerprint) {
+        return certificates.get(fingerprint);
     }
 
     /** The topology of a gateway, in the order in which it grew; a copy. */

@@ -117,6 +117,16 @@ final class RestApi {
                         "/products/{productKey}/devices/{deviceName}/reset",
                         call -> call.send(operations.reset(call.device()))),
                 route(
+                        "PUT",
+                        "/products/{productKey}/devices/{deviceName}/certificate",
+                        call -> call.send(call.body(Certificate.class)
+                                .flatMap(it -> operations.trustCertificate(
+                                        call.device(), Limits.fingerprint(present("sha256", it.sha256())))))),
+                route(
+                        "DELETE",
+                        "/products/{productKey}/devices/{deviceName}/certificate",
+                        call -> call.send(operations.trustCertificate(call.device(), null))),
+                route(
                         "GET",
                         "/products/{productKey}/devices/{deviceName}/topology",
                         call -> call.send(operations.topology(call.device()))),
@@ -273,7 +283,7 @@ final class RestApi {
 
     private Publisher<Void> dispatch(Call call) {
         WebPage.protect(call.response.responseHeaders());
-        if (!access.isForUs(call.request)) {
+        if (!access.isForUs(call.request.requestHeaders().get(HttpHeaderNames.HOST))) {
             return call.refuse(421, "MISDIRECTED_REQUEST", "this platform does not go by the name in the Host header");
         }
         boolean pathExists = false;
@@ -561,6 +571,8 @@ final class RestApi {
     private record NewProduct(@Nullable String productKey) {}
 
     private record ProductSettings(@Nullable Boolean dynamicRegistration) {}
+
+    private record Certificate(@Nullable String sha256) {}
 
     private record NewDevice(@Nullable String deviceName) {}
 
