@@ -181,10 +181,7 @@ class PlatformCommandsTest {
             assertThat(api("job", "watch", job).exitCode()).isZero();
             assertThat(device.await().exitCode()).isZero();
         }
-        assertThat(api("task", "history", task).out())
-                .first()
-                .asString()
-                .startsWith("CONFIRM\t");
+        assertThat(api("task", "history", task).out()).first().asString().startsWith("CONFIRM\t");
         assertThat(api("job", "cancel", job).err()).singleElement().asString().contains("COMPLETED already");
     }
 
@@ -212,10 +209,24 @@ class PlatformCommandsTest {
                 "--sign",
                 "--json"));
         assertThat(several)
-                .contains("\"name\":\"Two files\"", "\"type\":\"DELTA\"", "\"srcVersion\":\"1\"", "\"customInfo\":\"a b\"")
+                .contains(
+                        "\"name\":\"Two files\"",
+                        "\"type\":\"DELTA\"",
+                        "\"srcVersion\":\"1\"",
+                        "\"customInfo\":\"a b\"")
                 .contains("\"name\":\"1.bin\"", "\"name\":\"2.bin\"", "\"digestsign\":");
         String single = only(api(
-                "package", "add", one, "--product-key", "k1", "--module", "app", "--version", "3", "--verify", "--json"));
+                "package",
+                "add",
+                one,
+                "--product-key",
+                "k1",
+                "--module",
+                "app",
+                "--version",
+                "3",
+                "--verify",
+                "--json"));
         assertThat(single).contains("\"verifyStatus\":0");
         String plain = only(api("package", "add", one, "--product-key", "k1", "--module", "app", "--version", "4"));
 
@@ -251,7 +262,10 @@ class PlatformCommandsTest {
                 .contains("\"overwriteMode\":2", "\"downloadProtocol\":\"MQTT\"", "\"timeoutInMinutes\":60");
         assertThat(only(api("job", "cancel", "j1"))).contains("j1", "CANCELED");
         String dynamic = only(api("job", "create", "--package", plain, "--dynamic", "2", "--multi-module"));
-        assertThat(api("job", "cancel", dynamic, "--queued").out()).singleElement().asString().contains("IN_PROGRESS");
+        assertThat(api("job", "cancel", dynamic, "--queued").out())
+                .singleElement()
+                .asString()
+                .contains("IN_PROGRESS");
         assertThat(only(api("job", "stop", dynamic))).contains(dynamic, "COMPLETED");
         assertThat(api("job", "create", "--package", plain, "--group", "none").err())
                 .singleElement()

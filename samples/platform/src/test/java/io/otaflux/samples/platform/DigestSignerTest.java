@@ -35,7 +35,8 @@ class DigestSignerTest {
 
         assertThat(verifies(exported(), DIGEST, signature)).isTrue();
         assertThat(verifies(exported(), digest("other"), signature)).isFalse();
-        assertThat(verifies(exported(), HexFormat.of().formatHex(DIGEST).getBytes(StandardCharsets.US_ASCII), signature))
+        assertThat(verifies(
+                        exported(), HexFormat.of().formatHex(DIGEST).getBytes(StandardCharsets.US_ASCII), signature))
                 .as("not over the text")
                 .isFalse();
         assertThat(Base64.getDecoder().decode(signature)).hasSize(256);

@@ -93,7 +93,8 @@ class JobPathsTest {
     void aTaskIsPushedOnceItIsConfirmed() throws Exception {
         DeviceClient device = device("a");
         Job job = platform.createJob(JobRequest.of(add("2")).withConfirmation());
-        assertThat(device.query("{\"id\":1,\"params\":{\"module\":\"app\"}}").get("data")).isEmpty();
+        assertThat(device.query("{\"id\":1,\"params\":{\"module\":\"app\"}}").get("data"))
+                .isEmpty();
         assertThat(device.pushesWaiting()).isZero();
 
         platform.confirm(platform.tasks(job.id()).get(0).id());
@@ -144,9 +145,8 @@ class JobPathsTest {
     @Test
     void aTimeLimitThatPassesIsNotTriedAgain() throws Exception {
         DeviceClient device = device("a");
-        Job job = platform.createJob(JobRequest.of(add("2"))
-                .withTimeout(Duration.ofMinutes(20))
-                .withRetries(Duration.ofMinutes(10), 5));
+        Job job = platform.createJob(
+                JobRequest.of(add("2")).withTimeout(Duration.ofMinutes(20)).withRetries(Duration.ofMinutes(10), 5));
         device.nextPush();
         device.progress("app", 5, "");
         awaitStatus(job, TaskStatus.IN_PROGRESS);
@@ -206,8 +206,7 @@ class JobPathsTest {
     }
 
     private void awaitStatus(Job job, TaskStatus status) {
-        await().atMost(PATIENCE)
-                .until(() -> platform.tasks(job.id()).get(0).status() == status);
+        await().atMost(PATIENCE).until(() -> platform.tasks(job.id()).get(0).status() == status);
     }
 
     private void pass(Duration duration) {

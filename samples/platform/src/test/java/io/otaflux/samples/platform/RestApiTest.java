@@ -148,8 +148,8 @@ class RestApiTest {
         JsonNode one = send("POST", "/files", "one").body();
         JsonNode two = send("PUT", "/files", "two").body();
         assertThat(one.get("size").intValue()).isEqualTo(3);
-        String files = "\"files\":[{\"name\":\"1.bin\",\"sha256\":" + one.get("sha256") + "},{\"name\":\"2.bin\",\"sha256\":"
-                + two.get("sha256") + "}]";
+        String files = "\"files\":[{\"name\":\"1.bin\",\"sha256\":" + one.get("sha256")
+                + "},{\"name\":\"2.bin\",\"sha256\":" + two.get("sha256") + "}]";
 
         Answer added = json(
                 "/packages",
@@ -169,8 +169,8 @@ class RestApiTest {
         assertThat(get("/packages/" + firmware.get("id").textValue()).body()).isEqualTo(firmware);
         Answer unknown = json(
                 "/packages",
-                "{\"product\":\"several\",\"version\":\"3\",\"files\":[{\"name\":\"a.bin\",\"sha256\":\"" + "0".repeat(64)
-                        + "\"}]}");
+                "{\"product\":\"several\",\"version\":\"3\",\"files\":[{\"name\":\"a.bin\",\"sha256\":\""
+                        + "0".repeat(64) + "\"}]}");
         assertThat(unknown.status()).isEqualTo(409);
         assertThat(unknown.body().get("message").textValue()).contains("within the last 60 minutes");
     }
@@ -193,8 +193,7 @@ class RestApiTest {
         for (Map.Entry<String, JsonNode> asked : JSON.readTree(request).properties()) {
             JsonNode shown = job.body().get(asked.getKey());
             if (asked.getKey().equals("scheduleTime")) {
-                assertThat(Instant.parse(shown.textValue()).toEpochMilli())
-                        .isEqualTo(start);
+                assertThat(Instant.parse(shown.textValue()).toEpochMilli()).isEqualTo(start);
             } else {
                 assertThat(shown).as(asked.getKey()).isEqualTo(asked.getValue());
             }
@@ -210,7 +209,8 @@ class RestApiTest {
         platform.createProduct("dynamic");
         upload("POST", "product=dynamic&version=2", "x");
         Answer job = post(
-                "/jobs", "{\"packageId\":\"" + packageOf("dynamic") + "\",\"selectionType\":\"DYNAMIC\",\"dynamicMode\":2}");
+                "/jobs",
+                "{\"packageId\":\"" + packageOf("dynamic") + "\",\"selectionType\":\"DYNAMIC\",\"dynamicMode\":2}");
         assertThat(job.body().get("stopped").booleanValue()).isFalse();
         String path = "/jobs/" + job.body().get("id").textValue();
 
@@ -300,9 +300,11 @@ class RestApiTest {
         }
         assertThat(seen)
                 .contains("event: package", "event: job", "event: task")
-                .anyMatch(line -> line.contains("\"moduleName\":\"app\",\"moduleVersion\":\"1\",\"messageCreateTime\":"))
-                .anyMatch(line -> line.contains(
-                        "\"moduleName\":\"app\",\"srcVersion\":\"1\",\"destVersion\":\"2\",\"step\":\"10\",\"desc\":\"ten\""))
+                .anyMatch(
+                        line -> line.contains("\"moduleName\":\"app\",\"moduleVersion\":\"1\",\"messageCreateTime\":"))
+                .anyMatch(
+                        line -> line.contains(
+                                "\"moduleName\":\"app\",\"srcVersion\":\"1\",\"destVersion\":\"2\",\"step\":\"10\",\"desc\":\"ten\""))
                 .anyMatch(line -> line.contains("\"status\":\"FAILED\",\"desc\":\"no route\""))
                 .contains("event: ota/version/post", "event: ota/progress/post", "event: ota/upgrade");
     }

@@ -72,8 +72,8 @@ class StateLogTest {
                         .withTags(Map.of("k", "v")));
         Task task = state.task("t1");
         assertThat(task.history())
-                .containsExactly(new Task.Transition(
-                        TaskStatus.IN_PROGRESS, Instant.parse("2026-01-01T00:00:01Z"), "seven"));
+                .containsExactly(
+                        new Task.Transition(TaskStatus.IN_PROGRESS, Instant.parse("2026-01-01T00:00:01Z"), "seven"));
         jobs.advance(Instant.parse("2026-01-01T00:05:00Z"));
         assertThat(state.task("t1").status()).isEqualTo(TaskStatus.FAILED);
     }
