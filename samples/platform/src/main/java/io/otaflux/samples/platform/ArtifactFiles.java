@@ -1,6 +1,7 @@
 package io.otaflux.samples.platform;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
 import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -103,6 +104,13 @@ final class ArtifactFiles implements AutoCloseable {
                         .doOnNext(upload::write)
                         .then(Mono.fromCallable(upload::finish)),
                 upload -> Mono.<Void>fromRunnable(upload::close).subscribeOn(writing));
+    }
+
+    /** Stores a small file; fails like {@link #store(Flux)}, and if it is longer than so many bytes. */
+    Mono<StoredFile> store(byte[] content, long maxLength) {
+        return content.length > maxLength
+                ? Mono.error(RequestRefusedException.tooLarge("the file", maxLength))
+                : store(Flux.just(Unpooled.wrappedBuffer(content)));
     }
 
     @Override

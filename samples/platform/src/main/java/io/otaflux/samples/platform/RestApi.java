@@ -82,6 +82,20 @@ final class RestApi {
                                         call.path("productKey"),
                                         present("dynamicRegistration", it.dynamicRegistration()))))),
                 route(
+                        "GET",
+                        "/products/{productKey}/config",
+                        call -> call.send(operations.config(call.path("productKey")))),
+                route(
+                        "PUT",
+                        "/products/{productKey}/config",
+                        call -> call.send(call.content()
+                                .flatMap(content -> operations.configure(
+                                        call.path("productKey"), artifacts.store(content, Limits.MAX_CONFIG_BYTES))))),
+                route(
+                        "DELETE",
+                        "/products/{productKey}/config",
+                        call -> call.send(operations.unconfigure(call.path("productKey")))),
+                route(
                         "POST",
                         "/products/{productKey}/secret",
                         call -> call.send(operations.renewProductSecret(call.path("productKey")))),
