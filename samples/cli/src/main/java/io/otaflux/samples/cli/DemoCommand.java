@@ -15,6 +15,7 @@ import io.otaflux.transport.aliyun.AliyunDevice;
 import io.otaflux.transport.http.HttpArtifactSource;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,6 +56,11 @@ final class DemoCommand implements Callable<Integer> {
     private static final Duration LIMIT = Duration.ofMinutes(15);
     private static final Duration POLL = Duration.ofMillis(20);
     private static final int CHUNK = 1 << 20;
+    private static final Size DEVICE_SIZE = new Size(64 << 20);
+    private static final Size FLEET_SIZE = new Size(4 << 20);
+
+    /** What platforms of this protocol allow for one gateway. */
+    private static final int MAX_SUB_DEVICES = 2000;
 
     @Spec
     @SuppressWarnings("NullAway.Init")
@@ -63,11 +69,9 @@ final class DemoCommand implements Callable<Integer> {
     @Option(
             names = "--size",
             paramLabel = "SIZE",
-            defaultValue = "64M",
             converter = Size.Converter.class,
-            description = "How large the new version is, for example 500K or 1G. Defaults to ${DEFAULT-VALUE}.")
-    @SuppressWarnings("NullAway.Init")
-    private Size size;
+            description = "How large the new version is, for example 500K or 1G. Defaults to 64M.")
+    private @Nullable Size size;
 
     @Option(
             names = "--module",
@@ -80,6 +84,17 @@ final class DemoCommand implements Callable<Integer> {
     private String module;
 
     @Option(
+            names = "--sub-devices",
+            paramLabel = "COUNT",
+            defaultValue = "0",
+            description = {
+                "Upgrades so many devices behind one gateway, which has a process of its own, instead of the one device; up to"
+                        + " 2000. The size then defaults to 4M.",
+                "Ends with 0 only if all of them succeeded and the file was fetched exactly once, and says what it took."
+            })
+    private int subDevices;
+
+    @Option(
             names = "--json",
             description = "Write each event as one line of JSON, and nothing else, to the standard output.")
     private boolean json;
@@ -89,8 +104,19 @@ final class DemoCommand implements Callable<Integer> {
         if (!module.equals("app") && !module.equals(UpgradeTrigger.DEFAULT_MODULE)) {
             throw new ParameterException(spec.commandLine(), "--module: " + module + " (expected: app or default)");
         }
-        if (size.bytes() == 0) {
+        if (size != null && size.bytes() == 0) {
             throw new ParameterException(spec.commandLine(), "--size: 0 (expected: at least 1 byte)");
+        }
+        if (subDevices < 0 || subDevices > MAX_SUB_DEVICES) {
+            throw new ParameterException(
+                    spec.commandLine(), "--sub-devices: " + subDevices + " (expected: 1 to " + MAX_SUB_DEVICES + ")");
+        }
+        if (subDevices > 0 && (json || !module.equals("app"))) {
+            throw new ParameterException(
+                    spec.commandLine(), "--sub-devices: goes with neither --json nor --module default");
+        }
+        if (subDevices > 0) {
+            return fleet();
         }
         EventPrinter printer =
                 EventPrinter.of(spec.commandLine().getOut(), spec.commandLine().getErr(), json);
@@ -109,12 +135,33 @@ final class DemoCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
+    private int fleet() throws IOException {
+        PrintWriter out = spec.commandLine().getOut();
+        Path home = Files.createTempDirectory("otaflux-demo-");
+        try (Foreground foreground = new Foreground()) {
+            foreground.atEnd(() -> delete(home));
+            Path image = writeRandomBytes(home.resolve("image"), size(FLEET_SIZE));
+            new FleetDemo(subDevices, home, image, line -> {
+                        out.println(line);
+                        out.flush();
+                    })
+                    .run(foreground);
+        }
+        out.println("demo: " + subDevices + " succeeded, 0 failed");
+        out.flush();
+        return ExitCode.OK;
+    }
+
+    private long size(Size unlessGiven) {
+        return size == null ? unlessGiven.bytes() : size.bytes();
+    }
+
     /** Returns why it failed; null where it did not. */
     private @Nullable String run(Foreground foreground, Path home, EventPrinter printer) throws IOException {
-        Path image = writeRandomBytes(home.resolve("image"), size.bytes());
+        Path image = writeRandomBytes(home.resolve("image"), size(DEVICE_SIZE));
         Platform platform = Platform.builder()
                 .dataDirectory(home.resolve("platform"))
-                .maxPackageBytes(size.bytes())
+                .maxPackageBytes(Files.size(image))
                 .start();
         foreground.atEnd(platform::close);
         platform.createProduct(PRODUCT);

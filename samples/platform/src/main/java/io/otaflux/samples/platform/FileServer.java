@@ -17,6 +17,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
@@ -40,6 +41,8 @@ final class FileServer {
     private final SignedUrls urls;
     private final Supplier<Instant> clock;
     private final Scheduler disk;
+    private final AtomicLong downloads = new AtomicLong();
+    private final AtomicLong downloadedBytes = new AtomicLong();
 
     /** @param disk where the file system is asked about files */
     FileServer(ArtifactFiles artifacts, SignedUrls urls, Supplier<Instant> clock, Scheduler disk) {
@@ -49,10 +52,21 @@ final class FileServer {
         this.disk = disk;
     }
 
+    /** How many requests were answered with bytes of a file, the whole or a part. */
+    long downloads() {
+        return downloads.get();
+    }
+
+    /** How many bytes of files they were promised. */
+    long downloadedBytes() {
+        return downloadedBytes.get();
+    }
+
     private record Found(Path path, long size, String etag, String lastModified) {}
 
     Mono<Void> serve(HttpServerRequest request, HttpServerResponse response) {
         boolean head = request.method().equals(HttpMethod.HEAD);
+        WebPage.protect(response.responseHeaders());
         if (!head && !request.method().equals(HttpMethod.GET)) {
             response.header(HttpHeaderNames.ALLOW, "GET, HEAD");
             return refuse(response, false, HttpResponseStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed");
@@ -79,7 +93,7 @@ final class FileServer {
         return new Found(path, Files.size(path), "\"" + sha256 + "\"", HTTP_DATE.format(modified));
     }
 
-    private static Mono<Void> send(HttpServerRequest request, HttpServerResponse response, boolean head, Found file) {
+    private Mono<Void> send(HttpServerRequest request, HttpServerResponse response, boolean head, Found file) {
         response.header(HttpHeaderNames.ACCEPT_RANGES, HttpHeaderValues.BYTES)
                 .header(HttpHeaderNames.ETAG, file.etag())
                 .header(HttpHeaderNames.LAST_MODIFIED, file.lastModified())
@@ -94,16 +108,20 @@ final class FileServer {
         }
         if (range == null) {
             response.header(HttpHeaderNames.CONTENT_LENGTH, Long.toString(file.size()));
-            return head
-                    ? response.send().then()
-                    : response.sendFile(file.path(), 0, file.size()).then();
+            return head ? response.send().then() : sendFile(response, file, 0, file.size());
         }
         response.status(HttpResponseStatus.PARTIAL_CONTENT)
                 .header(
                         HttpHeaderNames.CONTENT_RANGE,
                         "bytes " + range.first() + "-" + range.last() + "/" + file.size())
                 .header(HttpHeaderNames.CONTENT_LENGTH, Long.toString(range.length()));
-        return response.sendFile(file.path(), range.first(), range.length()).then();
+        return sendFile(response, file, range.first(), range.length());
+    }
+
+    private Mono<Void> sendFile(HttpServerResponse response, Found file, long first, long length) {
+        downloads.incrementAndGet();
+        downloadedBytes.addAndGet(length);
+        return response.sendFile(file.path(), first, length).then();
     }
 
     /** Whether a conditional range may be answered with a part: the file is still the one the client has a part of. */

@@ -54,9 +54,6 @@ final class Conversation implements Line {
 
     private static final int REFUSALS = 10;
 
-    /** A connection that lasted this long was a good one: the next attempt begins with the shortest wait again. */
-    private static final Duration STABLE = Duration.ofSeconds(30);
-
     /** How long nothing is asked after the platform said that it is asked too often. */
     private static final Duration PAUSE = Duration.ofMinutes(1);
 
@@ -76,6 +73,7 @@ final class Conversation implements Line {
     private final Outbox outbox;
     private final Downloads downloads;
     private final Subscriptions subscriptions = new Subscriptions();
+    private final Pacing pacing;
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<DeviceModule> asked = new HashSet<>();
 
@@ -97,9 +95,7 @@ final class Conversation implements Line {
     private int sending;
     private boolean askingLater;
     private boolean wasAccepted;
-    private int failures;
     private int refusals;
-    private long connectedSince;
     private long askAgainAt = System.nanoTime();
     private long lastId = ThreadLocalRandom.current().nextLong(1L << 32);
 
@@ -109,6 +105,7 @@ final class Conversation implements Line {
         this.inbox = new Inbox(settings.device(), lane, this::start, settings.stuckAfter(), this::stuck);
         this.outbox = new Outbox();
         this.gateway = new AliyunGateway(this, lane, System::nanoTime, settings.timeout(), settings.backoff());
+        this.pacing = new Pacing(settings.backoff(), System::nanoTime);
         this.downloads =
                 new Downloads(lane, new DownloadLine(), settings.timeout().toMillis());
     }
@@ -321,7 +318,7 @@ final class Conversation implements Line {
             return Mono.empty();
         }
         return Mono.usingWhen(
-                Mono.fromCallable(() -> settings.endpoint().resolve(failures))
+                Mono.fromCallable(() -> settings.endpoint().resolve(pacing.failures()))
                         .subscribeOn(Schedulers.boundedElastic())
                         .timeout(settings.timeout())
                         .onErrorMap(MqttConnection::translate)
@@ -365,11 +362,7 @@ final class Conversation implements Line {
             if (cause.reason() == Reason.CONNECTION_REFUSED && (!wasAccepted || ++refusals >= REFUSALS)) {
                 return Mono.error(cause);
             }
-            if (failures > 0 && connectedSince != 0 && System.nanoTime() - connectedSince > STABLE.toNanos()) {
-                failures = 0;
-            }
-            connectedSince = 0;
-            Duration wait = settings.backoff().delay(++failures);
+            Duration wait = pacing.pause();
             log.info("{}: next attempt to connect in {} ms", settings.device(), wait.toMillis());
             return rest(wait);
         });
@@ -378,7 +371,7 @@ final class Conversation implements Line {
     private void online(MqttConnection present) {
         log.info("{}: connected to {}", settings.device(), settings.endpoint());
         connection = present;
-        connectedSince = System.nanoTime();
+        pacing.connected();
         wasAccepted = true;
         refusals = 0;
         sending = 0;
@@ -398,6 +391,7 @@ final class Conversation implements Line {
     private void offline(Throwable end) {
         OtaException cause = MqttConnection.translate(end);
         boolean wasConnected = connection != null;
+        int hangUps = pacing.ended(connection != null && connection.wasHungUp());
         connection = null;
         sending = 0;
         toAsk.clear();
@@ -408,6 +402,13 @@ final class Conversation implements Line {
         List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
         emit(wasConnected ? new DeviceEvent.Disconnected(cause) : new DeviceEvent.ConnectFailed(cause));
+        if (hangUps > 0) {
+            log.warn(
+                    "{}: the platform hung up {} times in a row: does another process log in as this device?",
+                    settings.device(),
+                    hangUps);
+            emit(new DeviceEvent.DuplicateLoginSuspected(hangUps));
+        }
     }
 
     /** Only the broker can give up the place that the unacknowledged one has, and does so for a new connection. */

@@ -58,8 +58,8 @@ public final class Device {
     public static final int ON_PROPS = 7;
 
     /**
-     * An attempt to connect or to register failed, a message was skipped, a topic was not granted, or the platform did not
-     * tell the time; {@code {code, message}}.
+     * An attempt to connect or to register failed, a message was skipped, a topic was not granted, the platform did not tell
+     * the time, or somebody else seems to use the same credentials; {@code {code, message}}.
      */
     public static final int ON_ERROR = 8;
 
@@ -411,6 +411,15 @@ public final class Device {
             call(ON_ERROR, failure(failed.cause()));
         } else if (event instanceof DeviceEvent.MessageSkipped skipped) {
             call(ON_ERROR, failure(skipped.cause()));
+        } else if (event instanceof DeviceEvent.DuplicateLoginSuspected suspected) {
+            call(
+                    ON_ERROR,
+                    Map.of(
+                            "code",
+                            FAILED,
+                            "message",
+                            "Somebody else may use this device's credentials: disconnected " + suspected.times()
+                                    + " times shortly after connecting"));
         }
     }
 

@@ -16,6 +16,14 @@ public sealed interface DeviceEvent {
     record Disconnected(OtaException cause) implements DeviceEvent {}
 
     /**
+     * The platform let the device in and hung up, several times in a row: most likely another process logs in as the same
+     * device, and each puts out the other. The device goes on connecting, but with waits of minutes.
+     *
+     * @param times how often in a row
+     */
+    record DuplicateLoginSuspected(int times) implements DeviceEvent {}
+
+    /**
      * An attempt to connect failed. With the reason {@link OtaException.Reason#CONNECTION_REFUSED} the platform refused
      * the device; with {@link OtaException.Reason#TLS} one of both does not trust the other.
      */

@@ -5,6 +5,8 @@ import com.hivemq.client.mqtt.MqttClientSslConfig;
 import com.hivemq.client.mqtt.MqttGlobalPublishFilter;
 import com.hivemq.client.mqtt.datatypes.MqttQos;
 import com.hivemq.client.mqtt.datatypes.MqttTopicFilter;
+import com.hivemq.client.mqtt.exceptions.ConnectionClosedException;
+import com.hivemq.client.mqtt.lifecycle.MqttDisconnectSource;
 import com.hivemq.client.mqtt.mqtt3.Mqtt3ClientBuilder;
 import com.hivemq.client.mqtt.mqtt3.Mqtt3RxClient;
 import com.hivemq.client.mqtt.mqtt3.exceptions.Mqtt3ConnAckException;
@@ -61,9 +63,15 @@ final class MqttConnection {
     private final Sinks.Empty<Void> opened = Sinks.empty();
     private final Sinks.Empty<Void> lost = Sinks.empty();
     private volatile boolean isLost;
+    private volatile boolean wasHungUp;
 
     private MqttConnection(Mqtt3ClientBuilder builder, Consumer<Inbound> messages, Scheduler lane) {
-        client = builder.addDisconnectedListener(context -> fail(translate(context.getCause())))
+        client = builder.addDisconnectedListener(context -> {
+                    wasHungUp = context.getSource() == MqttDisconnectSource.SERVER
+                            && context.getCause() instanceof ConnectionClosedException
+                            && context.getCause().getCause() == null;
+                    fail(translate(context.getCause()));
+                })
                 .buildRx();
         // Before CONNECT: what the broker has queued would otherwise be acknowledged and dropped by the library.
         inbound = Flux.from(client.publishes(MqttGlobalPublishFilter.ALL, true))
@@ -141,6 +149,11 @@ final class MqttConnection {
     /** @return a {@code Mono} that errors as soon as the connection is lost or could not be made */
     Mono<Void> lost() {
         return lost.asMono();
+    }
+
+    /** Tells whether the platform ended it, in good order and without a reason. */
+    boolean wasHungUp() {
+        return wasHungUp;
     }
 
     /** Declares the connection lost. */
