@@ -159,7 +159,7 @@ class StreamsTest {
                 .reconnect(Duration.ofMillis(20), Duration.ofMillis(50))
                 .build();
         OtaClient ota = OtaClient.builder(device.upgrades())
-                .source(device.streams(blockSize, 4))
+                .source(AliyunDevice.STREAM_SCHEME, device.streams(blockSize, 4))
                 .store(place)
                 .backoff(new Backoff(Duration.ofMillis(20), Duration.ofMillis(100), 20))
                 .installer(verified -> verified.file()
