@@ -20,4 +20,5 @@ public record Device(
         Map<String, String> versions,
         boolean online,
         @Nullable DeviceKey gateway,
-        boolean disabled) {}
+        boolean disabled)
+        implements PlatformEvent {}

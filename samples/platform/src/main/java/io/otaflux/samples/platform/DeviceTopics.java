@@ -48,6 +48,7 @@ final class DeviceTopics {
         INFORM("", null),
         PROGRESS("", null),
         QUERY("/sys/", "/thing/ota/firmware/get"),
+        FILE_DOWNLOAD("/sys/", "/thing/file/download"),
         TOPO_ADD("/sys/", "/thing/topo/add"),
         TOPO_DELETE("/sys/", "/thing/topo/delete"),
         TOPO_GET("/sys/", "/thing/topo/get"),

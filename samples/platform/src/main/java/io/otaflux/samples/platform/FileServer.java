@@ -66,6 +66,7 @@ final class FileServer {
 
     Mono<Void> serve(HttpServerRequest request, HttpServerResponse response) {
         boolean head = request.method().equals(HttpMethod.HEAD);
+        WebPage.protect(response.responseHeaders());
         if (!head && !request.method().equals(HttpMethod.GET)) {
             response.header(HttpHeaderNames.ALLOW, "GET, HEAD");
             return refuse(response, false, HttpResponseStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed");

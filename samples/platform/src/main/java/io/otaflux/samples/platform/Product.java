@@ -9,4 +9,4 @@ import java.time.Instant;
  * @param dynamicRegistration whether its devices may fetch their secrets with the product's
  * @param createdAt when it was created
  */
-public record Product(String productKey, boolean dynamicRegistration, Instant createdAt) {}
+public record Product(String productKey, boolean dynamicRegistration, Instant createdAt) implements PlatformEvent {}

@@ -8,4 +8,4 @@ import org.jspecify.annotations.Nullable;
  * @param before the task before the change, or null if it is new
  * @param task the task now
  */
-public record TaskChange(@Nullable Task before, Task task) {}
+public record TaskChange(@Nullable Task before, Task task) implements PlatformEvent {}

@@ -29,7 +29,7 @@ final class DeviceClient implements AutoCloseable {
     private final DeviceCredentials login;
     private final Mqtt3AsyncClient client;
     private final BlockingQueue<JsonNode> pushes = new LinkedBlockingQueue<>();
-    private final Map<String, BlockingQueue<JsonNode>> others = new ConcurrentHashMap<>();
+    private final Map<String, BlockingQueue<byte[]>> others = new ConcurrentHashMap<>();
     private final List<Integer> pushQos = new CopyOnWriteArrayList<>();
     private final String topics;
 
@@ -78,7 +78,7 @@ final class DeviceClient implements AutoCloseable {
                 device.pushQos.add(message.getQos().getCode());
                 device.pushes.add(json(message.getPayloadAsBytes()));
             } else {
-                device.others(message.getTopic().toString()).add(json(message.getPayloadAsBytes()));
+                device.others(message.getTopic().toString()).add(message.getPayloadAsBytes());
             }
         });
         await(device.client
@@ -130,14 +130,18 @@ final class DeviceClient implements AutoCloseable {
 
     /** The next message on a topic other than the device's own for upgrades. */
     JsonNode next(String topic) {
-        return take(others(topic), "a message on " + topic);
+        return json(nextBytes(topic));
+    }
+
+    byte[] nextBytes(String topic) {
+        return take(others(topic), "message on " + topic);
     }
 
     int waiting(String topic) {
         return others(topic).size();
     }
 
-    private BlockingQueue<JsonNode> others(String topic) {
+    private BlockingQueue<byte[]> others(String topic) {
         return others.computeIfAbsent(topic, key -> new LinkedBlockingQueue<>());
     }
 
@@ -159,7 +163,7 @@ final class DeviceClient implements AutoCloseable {
     }
 
     JsonNode nextPush() {
-        return take(pushes, "a push");
+        return take(pushes, "push");
     }
 
     int pushesWaiting() {
@@ -217,9 +221,9 @@ final class DeviceClient implements AutoCloseable {
         }
     }
 
-    private static JsonNode take(BlockingQueue<JsonNode> queue, String what) {
+    private static <T> T take(BlockingQueue<T> queue, String what) {
         try {
-            JsonNode next = queue.poll(PATIENCE_SECONDS, TimeUnit.SECONDS);
+            T next = queue.poll(PATIENCE_SECONDS, TimeUnit.SECONDS);
             if (next == null) {
                 throw new AssertionError("no " + what + " within " + PATIENCE_SECONDS + " s");
             }

@@ -242,7 +242,7 @@ class RestApiTest {
             }
         }
         TreeSet<String> routed = new TreeSet<>();
-        RestApi api = new RestApi(null, null, "token");
+        RestApi api = new RestApi(null, null, Access.of("token", "127.0.0.1", null));
         api.routes()
                 .forEach(route -> routed.add(route.method() + " " + route.template() + (route.open() ? " open" : "")));
 

@@ -256,8 +256,9 @@ final class Sessions {
     /** The platform ended a session, or will not have one. */
     void refused(DeviceId device, GatewayException cause) {
         Member member = members.get(device);
-        if (member == null) {
-            events.accept(new GatewayEvent.LoginRefused(device, cause));
+        if (member == null || (member.refusal != null && member.refusal.refusal() == cause.refusal())) {
+            // Platforms say it twice: on the topic of the device, and on that of errors.
+            log.debug("{}: {}", device, cause.getMessage());
         } else if (cause.refusal() == Refusal.DELETED) {
             deleted(List.of(device), cause);
         } else if (cause.refusal() == Refusal.NO_SESSION) {
@@ -285,6 +286,7 @@ final class Sessions {
 
     private void queueUp(Member member) {
         member.state = State.WAITING;
+        member.refusal = null;
         (member.suspect ? alone : together).add(member);
     }
 
@@ -360,7 +362,6 @@ final class Sessions {
 
     private void online(Member member) {
         member.state = State.ONLINE;
-        member.refusal = null;
         member.suspect = false;
         member.onlineSince = nanoClock.getAsLong();
         line.opened(member.id());
