@@ -56,6 +56,28 @@ final class PlatformCommand implements Callable<Integer> {
     private @Nullable URI broker;
 
     @Option(
+            names = "--tls-cert",
+            paramLabel = "FILE",
+            description =
+                    "Listen for devices with TLS too, with this certificate: PEM, with those that lead to its authority.")
+    private @Nullable Path tlsCertificate;
+
+    @Option(
+            names = "--tls-key",
+            paramLabel = "FILE",
+            description = "The certificate's key: PEM, PKCS #8, not encrypted.")
+    private @Nullable Path tlsKey;
+
+    @Option(names = "--tls-port", paramLabel = "N", description = "Port for devices with TLS. Defaults to a free one.")
+    private int tlsPort;
+
+    @Option(
+            names = "--client-ca",
+            paramLabel = "FILE",
+            description = "The authorities of certificates that devices may log in with, PEM. Defaults to none.")
+    private @Nullable Path clientAuthorities;
+
+    @Option(
             names = "--bind",
             paramLabel = "ADDRESS",
             description = "Address to listen on. Defaults to 127.0.0.1. Others see what passes over a network: have"
@@ -69,20 +91,22 @@ final class PlatformCommand implements Callable<Integer> {
                     + " Defaults to its own address and port.")
     private @Nullable URI publicUrl;
 
-    @Option(
-            names = "--new-token",
-            description = "Make a new access token; the one of earlier runs is no longer good.")
+    @Option(names = "--new-token", description = "Make a new access token; the one of earlier runs is no longer good.")
     private boolean newToken;
 
     @Override
     public Integer call() {
         checkPort("--mqtt-port", mqttPort);
+        checkPort("--tls-port", tlsPort);
+        checkTls();
         checkPort("--http-port", httpPort);
         if (broker != null && mqttPort != 0) {
             throw new ParameterException(spec.commandLine(), "--mqtt-port: is for the platform's own broker");
         }
-        if (publicUrl != null && (publicUrl.getHost() == null || !SCHEMES.contains(String.valueOf(publicUrl.getScheme())))) {
-            throw new ParameterException(spec.commandLine(), "--public-url: " + publicUrl + " (expected: http or https)");
+        if (publicUrl != null
+                && (publicUrl.getHost() == null || !SCHEMES.contains(String.valueOf(publicUrl.getScheme())))) {
+            throw new ParameterException(
+                    spec.commandLine(), "--public-url: " + publicUrl + " (expected: http or https)");
         }
         try (Foreground foreground = new Foreground()) {
             Platform platform = start();
@@ -90,7 +114,9 @@ final class PlatformCommand implements Callable<Integer> {
             Path note = PlatformApi.announce(data, platform.httpUri());
             foreground.atEnd(() -> PlatformApi.withdraw(note));
             var out = spec.commandLine().getOut();
-            out.println("platform ready: mqtt-port=" + platform.mqttPort() + " http-port=" + platform.httpPort()
+            out.println("platform ready: mqtt-port=" + platform.mqttPort()
+                    + (tlsCertificate == null ? "" : " mqtt-tls-port=" + platform.mqttTlsPort())
+                    + " http-port=" + platform.httpPort()
                     + " url=" + platform.httpUri() + " data="
                     + data.toAbsolutePath().normalize());
             out.flush();
@@ -111,6 +137,9 @@ final class PlatformCommand implements Callable<Integer> {
             if (broker != null) {
                 builder.broker(broker);
             }
+            if (tlsCertificate != null && tlsKey != null) {
+                builder.tls(tlsPort, tlsCertificate, tlsKey, clientAuthorities);
+            }
             if (address != null) {
                 builder.host(address);
             }
@@ -125,6 +154,19 @@ final class PlatformCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), Line.of(e), e);
         } catch (IOException | RuntimeException e) {
             throw new CommandFailedException(ExitCode.FAILED, "the platform does not start: " + Line.of(e), e);
+        }
+    }
+
+    private void checkTls() {
+        if ((tlsCertificate == null) != (tlsKey == null)) {
+            throw new ParameterException(
+                    spec.commandLine(), "--tls-cert and --tls-key: one is no use without the other");
+        }
+        if (tlsCertificate == null && (clientAuthorities != null || tlsPort != 0)) {
+            throw new ParameterException(spec.commandLine(), "--client-ca, --tls-port: are for --tls-cert");
+        }
+        if (tlsCertificate != null && broker != null) {
+            throw new ParameterException(spec.commandLine(), "--tls-cert: is for the platform's own broker");
         }
     }
 

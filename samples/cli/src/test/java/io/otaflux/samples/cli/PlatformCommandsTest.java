@@ -226,6 +226,28 @@ class PlatformCommandsTest {
     }
 
     @Test
+    void onATerminalThereIsALinkToThePageThatHasTheToken() throws IOException {
+        assertThat(platform.err()).isEmpty();
+        String before = Files.readString(data.resolve("token")).strip();
+        platform.terminate();
+        platform.await();
+
+        platform = Cli.startOnTerminal("platform", "--data", data, "--new-token", "--bind", "127.0.0.2");
+        await().atMost(Duration.ofSeconds(60)).until(() -> !platform.err().isEmpty() || !platform.isAlive());
+
+        ready = READY.matcher(platform.out().get(0));
+        assertThat(ready.matches()).as(platform.out().get(0)).isTrue();
+        String token = Files.readString(data.resolve("token")).strip();
+        assertThat(token).isNotEqualTo(before);
+        assertThat(ready.group(3)).isEqualTo("http://127.0.0.2:" + ready.group(2));
+        assertThat(platform.err()).containsExactly("page: " + ready.group(3) + "/#token=" + token);
+        assertThat(platform.out()).hasSize(1).noneMatch(line -> line.contains(token));
+        assertThat(Cli.run("job", "list", "--data", data).exitCode()).isZero();
+        assertThat(Cli.run("job", "list", "--data", data, "--token", before).exitCode())
+                .isEqualTo(1);
+    }
+
+    @Test
     @RequiresProgram(value = "mosquitto", debianPackage = "mosquitto")
     void aBrokerThatIsThereAlreadyCarriesAnUpgrade() throws IOException {
         platform.kill();

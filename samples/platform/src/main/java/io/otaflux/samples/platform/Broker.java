@@ -14,6 +14,11 @@ interface Broker extends AutoCloseable {
     /** Where devices and the platform's own client connect. */
     int port();
 
+    /** Where devices connect with TLS, or 0 if that is nowhere or not known. */
+    default int tlsPort() {
+        return 0;
+    }
+
     /** The platform's own login, or null for none. */
     @Nullable
     Login login();

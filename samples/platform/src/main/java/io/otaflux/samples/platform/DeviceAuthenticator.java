@@ -8,13 +8,12 @@ import java.util.HexFormat;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Function;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Checks the login of a device that has a secret of its own.
+ * Checks the login of a device, in each of the ways that the protocol has.
  *
  * <pre>
  * clientId : &lt;id&gt;|k=v,k=v,…|      username : deviceName&amp;productKey
@@ -24,6 +23,11 @@ import org.jspecify.annotations.Nullable;
  * <p>Only what is before the first bar is signed. {@code signmethod} is {@code hmacmd5}, {@code hmacsha1} or
  * {@code hmacsha256}, and {@code hmacmd5} when absent, as Alibaba's older documents have it; {@code timestamp} is signed if it
  * is there and, as on the real platform, not checked for freshness; other parameters, and a comma too many, are ignored.
+ *
+ * <p>{@code authType=register} and {@code regnwl} are registrations, signed with the product's secret, and no logins;
+ * {@code connwl} has a token for a password that such a registration gave out. Where a certificate was presented that belongs
+ * to a device, user name and password may be empty. A user name without {@code &} is the {@code iotId} of an authentication
+ * over HTTP, its password the token that came with it.
  */
 final class DeviceAuthenticator {
 
@@ -31,27 +35,118 @@ final class DeviceAuthenticator {
             Map.of("hmacmd5", "HmacMD5", "hmacsha1", "HmacSHA1", "hmacsha256", "HmacSHA256");
     private static final String NO_SECRET = DurableFiles.randomHex(16);
 
-    private final Function<DeviceKey, @Nullable String> secrets;
+    private final Credentials credentials;
 
-    /** @param secrets a device's secret, or null if there is no such device; asked on any thread */
-    DeviceAuthenticator(Function<DeviceKey, @Nullable String> secrets) {
-        this.secrets = secrets;
+    DeviceAuthenticator(Credentials credentials) {
+        this.credentials = credentials;
     }
 
-    /** The device that a CONNECT proves to come from, or empty if it proves nothing. */
-    Optional<DeviceKey> authenticate(@Nullable String clientId, @Nullable String username, @Nullable String password) {
-        if (clientId == null || username == null || password == null) {
-            return Optional.empty();
+    /** What logins are checked against; asked on any thread. What is not there, or shut out, is null. */
+    interface Credentials {
+
+        @Nullable
+        String secret(DeviceKey device);
+
+        @Nullable
+        String token(DeviceKey device);
+
+        @Nullable
+        DeviceKey ofCertificate(String fingerprint);
+
+        /** The device that authenticated over HTTP and was given these. */
+        @Nullable
+        DeviceKey ofToken(String iotId, String iotToken);
+
+        /**
+         * Registers a device; blocks until what it is given is durable.
+         *
+         * @return the payload for the device, or null if it may not register
+         */
+        byte @Nullable [] register(Registration.Claim claim);
+    }
+
+    /** What a CONNECT says. */
+    record Attempt(
+            @Nullable String clientId,
+            @Nullable String username,
+            @Nullable String password,
+            @Nullable String fingerprint) {
+
+        @Override
+        public String toString() {
+            return "Attempt[" + username + "]";
         }
+    }
+
+    /**
+     * What a CONNECT was let in as.
+     *
+     * @param device the device, or, for a registration, who it says it is
+     * @param isRegistration whether it is to be given its credentials and nothing else
+     * @param topic where it is told something as soon as it is in, or null
+     * @param payload what it is told there
+     */
+    @SuppressWarnings("ArrayRecordComponent")
+    record Admission(
+            DeviceKey device,
+            boolean isRegistration,
+            @Nullable String topic,
+            byte @Nullable [] payload) {
+
+        static Admission of(DeviceKey device) {
+            return new Admission(device, false, null, null);
+        }
+
+        @Override
+        public String toString() {
+            return "Admission[" + device + ", isRegistration=" + isRegistration + "]";
+        }
+    }
+
+    /** What a CONNECT proves, or empty if it proves nothing. */
+    Optional<Admission> authenticate(Attempt attempt) {
+        String clientId = attempt.clientId() == null ? "" : attempt.clientId();
+        String username = attempt.username() == null ? "" : attempt.username();
+        String password = attempt.password() == null ? "" : attempt.password();
         Optional<DeviceKey> claimed = device(username);
+        if (password.isEmpty()) {
+            return byCertificate(attempt.fingerprint(), claimed);
+        }
         if (claimed.isEmpty()) {
-            return Optional.empty();
+            return Optional.ofNullable(credentials.ofToken(username, password)).map(Admission::of);
         }
         DeviceKey device = claimed.get();
-        String method = parameters(clientId).getOrDefault("signmethod", "hmacmd5");
-        return isSigned(method, secrets.apply(device), signedText(clientId, device), password)
-                ? claimed
-                : Optional.empty();
+        Map<String, String> parameters = parameters(clientId);
+        String method = parameters.getOrDefault("signmethod", "hmacmd5");
+        String authType = parameters.getOrDefault("authType", "");
+        switch (authType) {
+            case "register", "regnwl" -> {
+                byte[] payload = credentials.register(new Registration.Claim(
+                        device, parameters.get("random"), method, password, authType.equals("regnwl")));
+                return payload == null
+                        ? Optional.empty()
+                        : Optional.of(new Admission(device, true, "/ext/" + authType, payload));
+            }
+            case "connwl" -> {
+                String token = credentials.token(device);
+                boolean isToken = isSame(token == null ? NO_SECRET : token, password) && token != null;
+                return isToken ? Optional.of(Admission.of(device)) : Optional.empty();
+            }
+            default -> {
+                return isSigned(method, credentials.secret(device), signedText(clientId, device), password)
+                        ? Optional.of(Admission.of(device))
+                        : Optional.empty();
+            }
+        }
+    }
+
+    /** A device that does not know who it is yet is told so on its first login. */
+    private Optional<Admission> byCertificate(@Nullable String fingerprint, Optional<DeviceKey> claimed) {
+        DeviceKey owner = fingerprint == null ? null : credentials.ofCertificate(fingerprint);
+        if (owner == null || !claimed.map(owner::equals).orElse(true)) {
+            return Optional.empty();
+        }
+        return Optional.of(new Admission(owner, false, "/ext/auth/identity/response", DeviceMessages.identity(owner)));
     }
 
     /**
@@ -75,9 +170,20 @@ final class DeviceAuthenticator {
         return ALGORITHMS.containsKey(method.toLowerCase(Locale.ROOT));
     }
 
+    static boolean isSame(String expected, String presented) {
+        return MessageDigest.isEqual(
+                expected.getBytes(StandardCharsets.UTF_8), presented.getBytes(StandardCharsets.UTF_8));
+    }
+
     /** Whether a session asks to be sent its topics without subscribing to them. */
     static boolean wantsImplicitSubscriptions(String clientId) {
         return "1".equals(parameters(clientId).get("_ss"));
+    }
+
+    /** Whether a client id says that its connection is for a registration only. */
+    static boolean isRegistration(String clientId) {
+        String authType = parameters(clientId).getOrDefault("authType", "");
+        return authType.equals("register") || authType.equals("regnwl");
     }
 
     /** The device that a user name claims to be; not proof of anything. */
@@ -97,7 +203,12 @@ final class DeviceAuthenticator {
         int bar = clientId.indexOf('|');
         String id = bar < 0 ? clientId : clientId.substring(0, bar);
         String timestamp = parameters(clientId).get("timestamp");
-        return "clientId" + id + "deviceName" + device.deviceName() + "productKey" + device.productKey()
+        return signedText(id, device, timestamp);
+    }
+
+    /** What a device signs with its own secret. */
+    static String signedText(String clientId, DeviceKey device, @Nullable String timestamp) {
+        return "clientId" + clientId + "deviceName" + device.deviceName() + "productKey" + device.productKey()
                 + (timestamp == null ? "" : "timestamp" + timestamp);
     }
 

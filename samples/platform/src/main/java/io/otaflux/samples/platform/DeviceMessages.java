@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Map;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +27,9 @@ final class DeviceMessages {
 
     private static final ObjectMapper JSON =
             JsonMapper.builder().enable(JsonReadFeature.ALLOW_TRAILING_COMMA).build();
+    /** What a download over MQTT calls the file of a package; packages of several files cannot be had that way. */
+    static final int ONLY_FILE = 1;
+
     private static final int MAX_DESCRIPTION = 1024;
 
     private DeviceMessages() {}
@@ -98,6 +103,33 @@ final class DeviceMessages {
         return write(root);
     }
 
+    /** Tells a device that logged in with a certificate who it is. */
+    static byte[] identity(DeviceKey device) {
+        return write(name(device));
+    }
+
+    /** What a device that registered is given: its secret, or, if it was not known before, a token. */
+    static ObjectNode registered(RegisteredDevice device, boolean unlisted) {
+        ObjectNode root = JSON.createObjectNode();
+        if (unlisted) {
+            root.put("clientId", device.productKey() + "." + device.deviceName());
+        }
+        root.setAll(name(device.key()));
+        if (unlisted) {
+            root.put("deviceToken", device.token());
+        } else {
+            root.put("deviceSecret", device.deviceSecret());
+        }
+        return root;
+    }
+
+    static ObjectNode name(DeviceKey device) {
+        ObjectNode name = JSON.createObjectNode();
+        name.put("productKey", device.productKey());
+        name.put("deviceName", device.deviceName());
+        return name;
+    }
+
     /** What the platform asks of a device. */
     static byte[] request(long id, String method, JsonNode params) {
         ObjectNode root = JSON.createObjectNode();
@@ -112,18 +144,18 @@ final class DeviceMessages {
      * A push as captured from the real platform: {@code code} is the string "1000", {@code id} a number of milliseconds, and
      * the method is spelled {@code Md5} or {@code Sha256}, the only spellings Alibaba's C client takes.
      */
-    static byte[] push(Jobs.Offer offer, URI url, Instant now) {
+    static byte[] push(Jobs.Offer offer, Function<PackageFile, URI> urls, Instant now) {
         ObjectNode root = JSON.createObjectNode();
         root.put("code", "1000");
-        root.set("data", data(offer, url));
+        root.set("data", data(offer, urls));
         root.put("id", now.toEpochMilli());
         root.put("message", "success");
         return write(root);
     }
 
     /** The answer to a query when there is something to do: the same data as in a push. */
-    static byte[] queryReply(Query query, Jobs.Offer offer, URI url) {
-        return queryReply(query, data(offer, url));
+    static byte[] queryReply(Query query, Jobs.Offer offer, Function<PackageFile, URI> urls) {
+        return queryReply(query, data(offer, urls));
     }
 
     /** The answer to a query when there is nothing to do: data without anything in it. */
@@ -135,17 +167,32 @@ final class DeviceMessages {
         return reply(query.id(), 200, data, "success");
     }
 
-    private static ObjectNode data(Jobs.Offer offer, URI url) {
+    /**
+     * What an offer is about. A package of one file always has the form of one file: Alibaba's C client looks for the fields of
+     * that form within a {@code files} of one element, and finds none.
+     */
+    private static ObjectNode data(Jobs.Offer offer, Function<PackageFile, URI> urls) {
         FirmwarePackage firmware = offer.firmware();
         Map<String, String> tags = offer.tags();
         ObjectNode data = JSON.createObjectNode();
-        data.put("size", firmware.size());
         data.put("version", firmware.version());
-        data.put("url", url.toString());
-        data.put("sign", firmware.sign());
         data.put("signMethod", firmware.signMethod().wireName());
-        if (firmware.signMethod() == SignMethod.MD5) {
-            data.put("md5", firmware.md5());
+        if (firmware.delta()) {
+            data.put("isDiff", 1);
+        }
+        PackageFile first = firmware.files().get(0);
+        if (firmware.files().size() > 1) {
+            ArrayNode files = data.putArray("files");
+            firmware.files()
+                    .forEach(file -> describe(files.addObject(), file, firmware.signMethod(), urls.apply(file)));
+        } else if (offer.protocol() == DownloadProtocol.MQTT) {
+            data.put("dProtocol", "mqtt");
+            data.put("streamId", firmware.streamId());
+            data.put("streamFileId", ONLY_FILE);
+            describeOnly(data, first, firmware.signMethod());
+        } else {
+            data.put("url", urls.apply(first).toString());
+            describeOnly(data, first, firmware.signMethod());
         }
         if (!firmware.module().equals(Limits.DEFAULT_MODULE)) {
             data.put("module", firmware.module());
@@ -159,6 +206,30 @@ final class DeviceMessages {
             }
         }
         return data;
+    }
+
+    private static void describeOnly(ObjectNode data, PackageFile file, SignMethod method) {
+        data.put("size", file.size());
+        data.put("sign", file.sign(method));
+        if (method == SignMethod.MD5) {
+            data.put("md5", file.md5());
+        }
+        if (file.digestsign() != null) {
+            data.put("digestsign", file.digestsign());
+        }
+    }
+
+    private static void describe(ObjectNode data, PackageFile file, SignMethod method, URI url) {
+        data.put("fileSize", file.size());
+        data.put("fileName", file.name());
+        data.put("fileUrl", url.toString());
+        data.put("fileSign", file.sign(method));
+        if (method == SignMethod.MD5) {
+            data.put("fileMd5", file.md5());
+        }
+        if (file.digestsign() != null) {
+            data.put("digestsign", file.digestsign());
+        }
     }
 
     private static JsonNode read(byte[] payload) {

@@ -1,7 +1,6 @@
 package io.otaflux.samples.platform;
 
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
+import java.security.cert.X509Certificate;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.BiConsumer;
@@ -12,6 +11,7 @@ import org.apache.activemq.artemis.core.security.Role;
 import org.apache.activemq.artemis.spi.core.protocol.RemotingConnection;
 import org.apache.activemq.artemis.spi.core.security.ActiveMQSecurityManager5;
 import org.apache.activemq.artemis.spi.core.security.jaas.UserPrincipal;
+import org.apache.activemq.artemis.utils.CertificateUtil;
 import org.jspecify.annotations.Nullable;
 
 /** Who may log in to the embedded broker, as which session, and to which topics. */
@@ -46,21 +46,32 @@ final class DeviceSecurity implements ActiveMQSecurityManager5 {
             RemotingConnection connection,
             @Nullable String securityDomain) {
         if (isPlatform(user, password)) {
-            return subject(platform.username(), "");
+            return subject(platform.username(), null);
         }
+        String name = user == null ? "" : user;
         Subject earlier = connection.getSubject();
-        if (earlier != null && user(earlier).equals(user)) {
+        if (earlier != null && user(earlier).equals(name)) {
             // Artemis asks again for every permission; the client id is not the one that was signed any more.
-            device(connection).ifPresent(device -> connection.setClientID(sessionName(device)));
+            login(earlier).ifPresent(login -> connection.setClientID(sessionName(login.admission())));
             return earlier;
         }
         String clientId = connection.getClientID();
-        Optional<DeviceKey> device = authenticator.authenticate(clientId, user, password);
-        if (device.isEmpty() || user == null) {
+        DeviceAuthenticator.Admission admission = authenticator
+                .authenticate(new DeviceAuthenticator.Attempt(clientId, user, password, fingerprint(connection)))
+                .orElse(null);
+        if (admission == null) {
             return null;
         }
-        connection.setClientID(sessionName(device.get()));
-        return subject(user, clientId);
+        connection.setClientID(sessionName(admission));
+        return subject(name, new DeviceLogin(clientId == null ? "" : clientId, admission));
+    }
+
+    /** What a device's connection came with and was let in as. */
+    record DeviceLogin(String clientId, DeviceAuthenticator.Admission admission) {}
+
+    private static @Nullable String fingerprint(RemotingConnection connection) {
+        X509Certificate[] chain = CertificateUtil.getCertsFromConnection(connection);
+        return chain == null || chain.length == 0 ? null : DeviceCertificates.fingerprint(chain[0]);
     }
 
     @Override
@@ -69,7 +80,7 @@ final class DeviceSecurity implements ActiveMQSecurityManager5 {
         if (user.equals(platform.username())) {
             return true;
         }
-        DeviceKey device = DeviceAuthenticator.device(user).orElse(null);
+        DeviceKey device = device(subject).orElse(null);
         if (device == null) {
             return false;
         }
@@ -121,41 +132,50 @@ final class DeviceSecurity implements ActiveMQSecurityManager5 {
         throw new UnsupportedOperationException("a login cannot be checked without its client id");
     }
 
-    /** The device that a connection has proved to be; empty for the platform itself. */
+    /** The device that a connection has proved to be; empty for the platform itself and for registrations. */
     Optional<DeviceKey> device(RemotingConnection connection) {
         Subject subject = connection.getSubject();
-        return subject == null ? Optional.empty() : DeviceAuthenticator.device(user(subject));
+        return subject == null ? Optional.empty() : device(subject);
     }
 
-    /** The client id that a connection came with. */
-    String originalClientId(RemotingConnection connection) {
+    /** What a connection came with; empty for the platform itself. */
+    Optional<DeviceLogin> login(RemotingConnection connection) {
         Subject subject = connection.getSubject();
-        return subject == null
-                ? ""
-                : subject.getPublicCredentials(String.class).iterator().next();
+        return subject == null ? Optional.empty() : login(subject);
+    }
+
+    private static Optional<DeviceKey> device(Subject subject) {
+        return login(subject)
+                .map(DeviceLogin::admission)
+                .filter(admission -> !admission.isRegistration())
+                .map(DeviceAuthenticator.Admission::device);
+    }
+
+    private static Optional<DeviceLogin> login(Subject subject) {
+        return subject.getPublicCredentials(DeviceLogin.class).stream().findFirst();
     }
 
     /**
      * What the broker knows a device's session by, in place of the client id. Client ids are free text: two devices may use
      * the same, which must not make them share a session, and one device may use several, which must not give it two.
      */
-    private static String sessionName(DeviceKey device) {
-        return "device:" + device;
+    private static String sessionName(DeviceAuthenticator.Admission admission) {
+        return (admission.isRegistration() ? "registration:" : "device:") + admission.device();
     }
 
-    private static Subject subject(String user, String clientId) {
+    private static Subject subject(String user, @Nullable DeviceLogin login) {
         Subject subject = new Subject();
         subject.getPrincipals().add(new UserPrincipal(user));
-        subject.getPublicCredentials().add(clientId);
+        if (login != null) {
+            subject.getPublicCredentials().add(login);
+        }
         return subject;
     }
 
     private boolean isPlatform(@Nullable String user, @Nullable String password) {
         return platform.username().equals(user)
                 && password != null
-                && MessageDigest.isEqual(
-                        platform.password().getBytes(StandardCharsets.UTF_8),
-                        password.getBytes(StandardCharsets.UTF_8));
+                && DeviceAuthenticator.isSame(platform.password(), password);
     }
 
     private static String user(Subject subject) {

@@ -59,16 +59,21 @@ final class DurableFiles {
     /** A new secret, in hex, in a file that only its owner can read; whole, or the one before. */
     static String newSecret(Path directory, String name) throws IOException {
         String secret = randomHex(SECRET_BYTES);
+        writePrivate(directory, name, secret + "\n");
+        return secret;
+    }
+
+    /** Writes a file that only its owner can read; it is there whole, or as it was before. */
+    static void writePrivate(Path directory, String name, String text) throws IOException {
         Path fresh = directory.resolve(name + ".new");
         Files.deleteIfExists(fresh);
         Files.createFile(fresh, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
         try (FileChannel out = FileChannel.open(fresh, StandardOpenOption.WRITE)) {
-            out.write(ByteBuffer.wrap((secret + "\n").getBytes(StandardCharsets.US_ASCII)));
+            out.write(ByteBuffer.wrap(text.getBytes(StandardCharsets.US_ASCII)));
             out.force(true);
         }
         Files.move(fresh, directory.resolve(name), StandardCopyOption.ATOMIC_MOVE);
         forceDirectory(directory);
-        return secret;
     }
 
     /** Random bytes from the system's source of secrets, in hex. */

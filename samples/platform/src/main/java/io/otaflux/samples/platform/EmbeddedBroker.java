@@ -1,5 +1,6 @@
 package io.otaflux.samples.platform;
 
+import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
@@ -27,13 +28,16 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import org.apache.activemq.artemis.api.core.SimpleString;
+import org.apache.activemq.artemis.api.core.TransportConfiguration;
 import org.apache.activemq.artemis.core.config.Configuration;
 import org.apache.activemq.artemis.core.config.WildcardConfiguration;
 import org.apache.activemq.artemis.core.config.impl.ConfigurationImpl;
 import org.apache.activemq.artemis.core.protocol.mqtt.MQTTInterceptor;
 import org.apache.activemq.artemis.core.protocol.mqtt.MQTTProtocolHandler;
 import org.apache.activemq.artemis.core.protocol.mqtt.MQTTStateManager;
+import org.apache.activemq.artemis.core.remoting.impl.netty.NettyAcceptorFactory;
 import org.apache.activemq.artemis.core.remoting.impl.netty.NettyConnection;
+import org.apache.activemq.artemis.core.remoting.impl.netty.TransportConstants;
 import org.apache.activemq.artemis.core.server.ActiveMQServer;
 import org.apache.activemq.artemis.core.server.ServerConsumer;
 import org.apache.activemq.artemis.core.server.ServerSession;
@@ -44,6 +48,7 @@ import org.apache.activemq.artemis.core.server.plugin.ActiveMQServerSessionPlugi
 import org.apache.activemq.artemis.core.settings.impl.AddressFullMessagePolicy;
 import org.apache.activemq.artemis.core.settings.impl.AddressSettings;
 import org.apache.activemq.artemis.spi.core.protocol.RemotingConnection;
+import org.apache.activemq.artemis.spi.core.remoting.Acceptor;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -69,6 +74,7 @@ final class EmbeddedBroker implements Broker {
 
     private static final Logger log = LoggerFactory.getLogger(EmbeddedBroker.class);
     private static final String ACCEPTOR = "mqtt";
+    private static final String SECURED_ACCEPTOR = "mqtts";
     private static final SimpleString UNDELIVERABLE = SimpleString.of("undeliverable");
     private static final long GOODBYE_SECONDS = 1;
     private static final int SHORTEST_KEEPALIVE_SECONDS = 30;
@@ -85,6 +91,7 @@ final class EmbeddedBroker implements Broker {
     private final Map<DeviceKey, Session> sessions = new ConcurrentHashMap<>();
     private final Map<DeviceKey, Set<Long>> listeners = new HashMap<>();
     private final int port;
+    private final int tlsPort;
     private volatile @Nullable RemotingConnection platformConnection;
     private volatile CountDownLatch platformGone = new CountDownLatch(0);
 
@@ -93,6 +100,7 @@ final class EmbeddedBroker implements Broker {
      *
      * @param host the address to listen on
      * @param port the port to listen on, or 0 for any free one
+     * @param tls where and how to listen for TLS as well, or null
      * @param scratch a directory for the broker's own use
      * @param gateways the gateway through which a device is logged in, or null
      * @throws IOException if it does not start, for example because the port is taken
@@ -100,6 +108,7 @@ final class EmbeddedBroker implements Broker {
     EmbeddedBroker(
             String host,
             int port,
+            @Nullable TlsSettings tls,
             Path scratch,
             DeviceAuthenticator authenticator,
             Function<DeviceKey, @Nullable DeviceKey> gateways,
@@ -114,7 +123,8 @@ final class EmbeddedBroker implements Broker {
         services.addIncomingInterceptor((MQTTInterceptor) this::incoming);
         services.addOutgoingInterceptor((MQTTInterceptor) this::outgoing);
         try {
-            this.server = new ActiveMQServerImpl(configuration(host, port, scratch), null, security, null, services);
+            this.server =
+                    new ActiveMQServerImpl(configuration(host, port, tls, scratch), null, security, null, services);
         } catch (Exception e) {
             throw new IOException("the MQTT broker cannot be set up for " + host + ":" + port, e);
         }
@@ -122,14 +132,16 @@ final class EmbeddedBroker implements Broker {
             server.registerBrokerPlugin(new ListeningDevices());
             server.registerBrokerPlugin(new LeavingDevices());
             server.start();
-            this.port = server.getRemotingService().getAcceptor(ACCEPTOR).getActualPort();
+            this.port = actualPort(ACCEPTOR);
+            this.tlsPort = tls == null ? 0 : actualPort(SECURED_ACCEPTOR);
         } catch (Exception e) {
             close();
             throw new IOException("the MQTT broker does not start on " + host + ":" + port, e);
         }
-        if (this.port <= 0) {
+        if (this.port <= 0 || (tls != null && tlsPort <= 0)) {
             close();
-            throw new IOException("the MQTT broker cannot listen on " + host + ":" + port);
+            throw new IOException("the MQTT broker cannot listen on " + host + ":" + port
+                    + (tls == null ? "" : " or, with TLS, on port " + tls.port()));
         }
     }
 
@@ -141,6 +153,17 @@ final class EmbeddedBroker implements Broker {
     @Override
     public int port() {
         return port;
+    }
+
+    /** Where devices connect with TLS, or 0 for nowhere. */
+    @Override
+    public int tlsPort() {
+        return tlsPort;
+    }
+
+    private int actualPort(String acceptor) {
+        Acceptor listening = server.getRemotingService().getAcceptor(acceptor);
+        return listening == null ? 0 : listening.getActualPort();
     }
 
     @Override
@@ -164,11 +187,12 @@ final class EmbeddedBroker implements Broker {
         }
     }
 
-    private static Configuration configuration(String host, int port, Path scratch) throws Exception {
+    private static Configuration configuration(String host, int port, @Nullable TlsSettings tls, Path scratch)
+            throws Exception {
         // Topics keep their slashes as addresses, so that permissions read like the protocol's documents.
         WildcardConfiguration topics =
                 new WildcardConfiguration().setDelimiter('/').setSingleWord('+').setAnyWords('#');
-        return new ConfigurationImpl()
+        Configuration configuration = new ConfigurationImpl()
                 .setName("otaflux-platform")
                 .setPersistenceEnabled(false)
                 .setMqttSubscriptionPersistenceEnabled(false)
@@ -186,6 +210,32 @@ final class EmbeddedBroker implements Broker {
                         ACCEPTOR,
                         "tcp://" + host + ":" + port
                                 + "?protocols=MQTT;closeMqttConnectionOnPublishAuthorizationFailure=false");
+        return tls == null ? configuration : configuration.addAcceptorConfiguration(secured(host, tls, scratch));
+    }
+
+    private static TransportConfiguration secured(String host, TlsSettings tls, Path scratch) throws IOException {
+        Map<String, Object> options = new HashMap<>();
+        options.put(TransportConstants.HOST_PROP_NAME, host);
+        options.put(TransportConstants.PORT_PROP_NAME, tls.port());
+        options.put(TransportConstants.PROTOCOLS_PROP_NAME, "MQTT");
+        options.put(TransportConstants.SSL_ENABLED_PROP_NAME, true);
+        options.put(TransportConstants.KEYSTORE_TYPE_PROP_NAME, "PEMCFG");
+        options.put(
+                TransportConstants.KEYSTORE_PATH_PROP_NAME,
+                tls.describe(scratch).toString());
+        if (tls.clientAuthorities() != null) {
+            // Wanted, not needed: a device with a secret comes without a certificate.
+            options.put(TransportConstants.WANT_CLIENT_AUTH_PROP_NAME, true);
+            options.put(TransportConstants.TRUSTSTORE_TYPE_PROP_NAME, "PEMCA");
+            options.put(
+                    TransportConstants.TRUSTSTORE_PATH_PROP_NAME,
+                    tls.clientAuthorities().toAbsolutePath().toString());
+        }
+        return new TransportConfiguration(
+                NettyAcceptorFactory.class.getName(),
+                options,
+                SECURED_ACCEPTOR,
+                Map.of("closeMqttConnectionOnPublishAuthorizationFailure", false));
     }
 
     private static AddressSettings addressSettings(long maxBytes) {
@@ -199,13 +249,13 @@ final class EmbeddedBroker implements Broker {
 
     private boolean incoming(MqttMessage packet, RemotingConnection connection) {
         if (!(packet instanceof MqttConnectMessage connect)
-                || connect.variableHeader().keepAliveTimeSeconds() >= SHORTEST_KEEPALIVE_SECONDS) {
+                || connect.variableHeader().keepAliveTimeSeconds() >= SHORTEST_KEEPALIVE_SECONDS
+                || DeviceAuthenticator.isRegistration(connect.payload().clientIdentifier())) {
             return true;
         }
-        MqttConnAckMessage refusal = MqttMessageBuilders.connAck()
-                .returnCode(MqttConnectReturnCode.CONNECTION_REFUSED_IDENTIFIER_REJECTED)
-                .build();
-        channel(connection).writeAndFlush(refusal).addListener(ChannelFutureListener.CLOSE);
+        channel(connection)
+                .writeAndFlush(connAck(MqttConnectReturnCode.CONNECTION_REFUSED_IDENTIFIER_REJECTED))
+                .addListener(ChannelFutureListener.CLOSE);
         return false;
     }
 
@@ -217,31 +267,65 @@ final class EmbeddedBroker implements Broker {
     private boolean outgoing(MqttMessage packet, RemotingConnection connection) {
         if (packet instanceof MqttPublishMessage publish
                 && Outbox.isAddress(publish.variableHeader().topicName())) {
-            channel(connection).writeAndFlush(Outbox.open(publish)).addListener(ChannelFutureListener.CLOSE_ON_FAILURE);
+            send(connection, Outbox.open(publish));
             return false;
         }
-        if (packet instanceof MqttConnAckMessage accepted
-                && accepted.variableHeader().connectReturnCode() == MqttConnectReturnCode.CONNECTION_ACCEPTED) {
-            Optional<DeviceKey> device = security.device(connection);
-            if (device.isPresent()) {
-                loggedIn(device.get(), connection);
-            } else {
-                platformGone = new CountDownLatch(1);
-                platformConnection = connection;
-            }
+        return !(packet instanceof MqttConnAckMessage answer) || answered(answer, connection);
+    }
+
+    /** @return whether the broker is to send its answer to the CONNECT itself */
+    private boolean answered(MqttConnAckMessage answer, RemotingConnection connection) {
+        MqttConnectReturnCode code = answer.variableHeader().connectReturnCode();
+        if (code == MqttConnectReturnCode.CONNECTION_REFUSED_NOT_AUTHORIZED) {
+            // The broker says so of every login it does not take; the protocol means wrong credentials by 4.
+            send(connection, connAck(MqttConnectReturnCode.CONNECTION_REFUSED_BAD_USER_NAME_OR_PASSWORD));
+            return false;
         }
-        return true;
+        if (code != MqttConnectReturnCode.CONNECTION_ACCEPTED) {
+            return true;
+        }
+        DeviceSecurity.DeviceLogin login = security.login(connection).orElse(null);
+        if (login == null) {
+            platformGone = new CountDownLatch(1);
+            platformConnection = connection;
+            return true;
+        }
+        DeviceAuthenticator.Admission admission = login.admission();
+        if (!admission.isRegistration()) {
+            loggedIn(admission.device(), login.clientId(), connection);
+        }
+        if (admission.topic() == null || admission.payload() == null) {
+            return true;
+        }
+        // Behind the CONNACK, and nobody subscribes to it.
+        send(connection, answer);
+        send(
+                connection,
+                MqttMessageBuilders.publish()
+                        .topicName(admission.topic())
+                        .qos(MqttQoS.AT_MOST_ONCE)
+                        .payload(Unpooled.wrappedBuffer(admission.payload()))
+                        .build());
+        return false;
+    }
+
+    private static MqttConnAckMessage connAck(MqttConnectReturnCode code) {
+        return MqttMessageBuilders.connAck().returnCode(code).build();
+    }
+
+    private static void send(RemotingConnection connection, MqttMessage packet) {
+        channel(connection).writeAndFlush(packet).addListener(ChannelFutureListener.CLOSE_ON_FAILURE);
     }
 
     /** @param isImplicit whether it is sent its topics without subscribing to them */
     private record Session(RemotingConnection connection, boolean isImplicit) {}
 
-    private void loggedIn(DeviceKey device, RemotingConnection connection) {
+    private void loggedIn(DeviceKey device, String clientId, RemotingConnection connection) {
         ChannelPipeline pipeline = channel(connection).pipeline();
         pipeline.addBefore(
                 pipeline.context(MQTTProtocolHandler.class).name(), null, new SubDeviceSubscriptions(device));
         subscribe(device, connection.getClientID());
-        boolean isImplicit = DeviceAuthenticator.wantsImplicitSubscriptions(security.originalClientId(connection));
+        boolean isImplicit = DeviceAuthenticator.wantsImplicitSubscriptions(clientId);
         synchronized (sessions) {
             sessions.put(device, new Session(connection, isImplicit));
             presence.connected(device);
@@ -371,13 +455,9 @@ final class EmbeddedBroker implements Broker {
         @Override
         public void afterCloseSession(ServerSession session, boolean failed) {
             RemotingConnection connection = session.getRemotingConnection();
-            Optional<DeviceKey> device = security.device(connection);
-            if (device.isEmpty()) {
-                if (connection.equals(platformConnection)) {
-                    platformGone.countDown();
-                }
-            } else {
-                loggedOut(device.get(), connection);
+            security.device(connection).ifPresent(device -> loggedOut(device, connection));
+            if (connection.equals(platformConnection)) {
+                platformGone.countDown();
             }
         }
     }

@@ -1,41 +1,84 @@
 package io.otaflux.samples.platform;
 
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What the platform decides: who gets which task when. Synchronous and without input or output: pushes that a decision
- * asks for are left in {@link #takePushes()}, changes in {@link PlatformState#takeChanges()}.
+ * asks for are left in {@link #takePushes()}, what is to be told in {@link #takeEvents()}, changes in
+ * {@link PlatformState#takeChanges()}.
  *
- * <p>A method that refuses does so before it changes anything.
+ * <p>A method that refuses does so before it changes anything. Nothing but the creation of a job takes longer the more tasks
+ * there are.
  */
 final class Jobs {
 
-    private final PlatformState state;
-    private final Set<DeviceKey> listening = new HashSet<>();
-    private List<Offer> pushes = new ArrayList<>();
+    private static final BigDecimal ALL_PERCENT = BigDecimal.valueOf(100);
 
+    private final PlatformState state;
+    private final Packages packages;
+    private final Set<DeviceKey> listening = new HashSet<>();
+    private final Agenda agenda = new Agenda();
+    private final Map<String, Pace> paces = new HashMap<>();
+    private final Set<String> dynamicJobs = new LinkedHashSet<>();
+    private final Set<String> touchedJobs = new LinkedHashSet<>();
+    private List<Offer> pushes = new ArrayList<>();
+    private List<PlatformEvent> events = new ArrayList<>();
+
+    /** @param state what is known already; what in it waits for a time is waited for again */
     Jobs(PlatformState state) {
         this.state = state;
+        this.packages = new Packages(state);
+        state.jobs().forEach(this::waitFor);
+        state.unfinished().forEach(this::waitFor);
+        state.jobs().stream().filter(job -> !status(job).isEnded()).forEach(this::rememberPace);
     }
 
     /** A task with all that its device is told. */
-    record Offer(Task task, FirmwarePackage firmware, Map<String, String> tags) {}
+    record Offer(Task task, FirmwarePackage firmware, Map<String, String> tags, DownloadProtocol protocol) {}
+
+    Packages packages() {
+        return packages;
+    }
 
     /** What to push to which device, in the order in which that was decided, since the last call. */
     List<Offer> takePushes() {
         List<Offer> taken = pushes;
         pushes = new ArrayList<>();
+        return taken;
+    }
+
+    /** What else there is to tell since the last call: what devices said and came to, then each job that is different now. */
+    List<PlatformEvent> takeEvents() {
+        List<PlatformEvent> taken = events;
+        events = new ArrayList<>();
+        for (String id : touchedJobs) {
+            StoredJob job = requireJob(id);
+            taken.add(view(job));
+            if (job.request().verification()) {
+                taken.add(packages.view(packages.require(job.request().packageId())));
+            }
+        }
+        touchedJobs.clear();
         return taken;
     }
 
@@ -65,7 +108,7 @@ final class Jobs {
         requireDevice(key);
         listening.remove(key);
         state.unfinished(key)
-                .forEach(task -> update(task, TaskStateMachine.cancelled(task, "the device was deleted", now)));
+                .forEach(task -> update(task, TaskStateMachine.cancelled(task, "the device was deleted", now), now));
         state.remove(key);
     }
 
@@ -77,36 +120,10 @@ final class Jobs {
         return device;
     }
 
-    FirmwarePackage addPackage(
-            String productKey,
-            String module,
-            String version,
-            ArtifactFiles.StoredFile file,
-            SignMethod signMethod,
-            @Nullable String customInfo,
-            Instant now) {
-        checkPackage(productKey, module, version, customInfo);
-        String id = "p" + (state.packages().size() + 1);
-        FirmwarePackage firmware = new FirmwarePackage(
-                id, productKey, module, version, file.size(), file.md5(), file.sha256(), signMethod, customInfo, now);
-        state.put(firmware);
+    FirmwarePackage addPackage(PackageRequest request, List<PackageFile> files, Instant now) {
+        FirmwarePackage firmware = packages.add(request, files, now);
+        events.add(packages.view(firmware));
         return firmware;
-    }
-
-    /** Refuses what {@link #addPackage} would refuse, before a file has been taken in. */
-    void checkPackage(String productKey, String module, String version, @Nullable String customInfo) {
-        requireProduct(productKey);
-        Limits.name("module", module);
-        Limits.name("version", version);
-        Limits.customInfo(customInfo);
-        for (FirmwarePackage firmware : state.packages()) {
-            if (firmware.productKey().equals(productKey)
-                    && firmware.module().equals(module)
-                    && firmware.version().equals(version)) {
-                throw RequestRefusedException.conflict("package " + firmware.id() + " is already version " + version
-                        + " of module " + module + " of product " + productKey);
-            }
-        }
     }
 
     /**
@@ -116,41 +133,115 @@ final class Jobs {
      * never reported the module cannot be targeted: it is left out of a job for all, and refused when it is named.
      */
     StoredJob createJob(JobRequest request, Instant now) {
-        FirmwarePackage firmware = requirePackage(request.packageId());
-        Limits.timeout(request.timeout());
-        Limits.tags(request.tags());
-        request.sourceVersions().forEach(version -> Limits.name("a source version", version));
-        if (request.multiModule() && request.overwriteMode() == OverwriteMode.REPLACE_EARLIER) {
-            throw RequestRefusedException.invalid("multiModule cannot be combined with overwriteMode 2");
+        FirmwarePackage firmware = packages.require(request.packageId());
+        Limits.job(request, now);
+        checkFirmware(request, firmware);
+        List<RegisteredDevice> targets = targets(request, firmware);
+        if (request.verification() && targets.isEmpty()) {
+            throw RequestRefusedException.conflict("none of the devices can be upgraded to version "
+                    + firmware.version() + ", so nothing would be verified");
         }
-        Collection<RegisteredDevice> targets = targets(request, firmware);
-
-        StoredJob job = new StoredJob("j" + (state.jobs().size() + 1), request, false, now);
-        state.put(job);
+        StoredJob job = new StoredJob(
+                "j" + (state.jobs().size() + 1), request, false, request.scheduleTime() != null, false, now);
+        put(job);
+        waitFor(job);
         for (RegisteredDevice device : targets) {
-            String source = device.versions().get(firmware.module());
-            if (source == null
-                    || source.equals(firmware.version())
-                    || (!request.sourceVersions().isEmpty()
-                            && !request.sourceVersions().contains(source))) {
-                continue;
-            }
-            createTask(job, firmware, device, source, now);
+            createTask(job, firmware, device, now);
         }
         return job;
     }
 
-    /** Cancels every unfinished task of a job. The devices are not told: the protocol has no message for it. */
-    StoredJob cancelJob(String jobId, Instant now) {
+    /**
+     * Cancels unfinished tasks of a job. The devices are not told: the protocol has no message for it. The job itself is
+     * cancelled by {@link CancelFlags#ALL}, and when nothing of it is left.
+     */
+    StoredJob cancelJob(String jobId, CancelFlags flags, Instant now) {
         StoredJob job = requireJob(jobId);
-        if (status(job) != Job.Status.IN_PROGRESS) {
+        if (status(job).isEnded()) {
             throw RequestRefusedException.conflict("job '" + jobId + "' is " + status(job) + " already");
         }
-        StoredJob cancelled = job.asCancelled();
-        state.put(cancelled);
-        List.copyOf(state.tasks(jobId))
-                .forEach(task -> update(task, TaskStateMachine.cancelled(task, "the job was cancelled", now)));
-        return cancelled;
+        if (flags.equals(new CancelFlags(false, false, false, false, false))) {
+            throw RequestRefusedException.invalid("at least one of cancelQueuedTask, cancelNotifiedTask,"
+                    + " cancelInProgressTask, cancelUnconfirmedTask and cancelScheduledTask must be true;"
+                    + " without a body all of the job is cancelled");
+        }
+        boolean any = false;
+        for (Task task : unfinished(job)) {
+            if (flags.cover(task, job.planned())) {
+                update(task, TaskStateMachine.cancelled(task, "the job was cancelled", now), now);
+                any = true;
+            }
+        }
+        boolean nothingLeft = any && !job.request().dynamic() && unfinished(job).isEmpty();
+        if (flags.equals(CancelFlags.ALL) || nothingLeft) {
+            job = job.asCancelled(true);
+            put(job);
+            dynamicJobs.remove(jobId);
+        }
+        return job;
+    }
+
+    /** A dynamic job takes no more devices; the tasks there are go on. */
+    StoredJob stopJob(String jobId) {
+        StoredJob job = requireJob(jobId);
+        if (!job.request().dynamic()) {
+            throw RequestRefusedException.conflict("job '" + jobId + "' is not dynamic: its devices are fixed");
+        }
+        if (job.stopped() || status(job).isEnded()) {
+            throw RequestRefusedException.conflict("job '" + jobId + "' takes no more devices already");
+        }
+        StoredJob stopped = job.asStopped();
+        put(stopped);
+        dynamicJobs.remove(jobId);
+        return stopped;
+    }
+
+    /** An application confirms tasks that wait for it. */
+    List<Task> confirm(Collection<String> taskIds, Instant now) {
+        List<Task> tasks = requireTasks(taskIds);
+        for (Task task : tasks) {
+            if (task.status() != TaskStatus.CONFIRM) {
+                throw RequestRefusedException.conflict(
+                        "task '" + task.id() + "' is " + task.status() + " and waits for no confirmation");
+            }
+        }
+        return tasks.stream()
+                .map(task -> pushed(update(task, TaskStateMachine.confirmed(task, now), now), now))
+                .toList();
+    }
+
+    /** Has tasks that failed or were cancelled done once more. */
+    List<Task> restart(Collection<String> taskIds, Instant now) {
+        List<Task> tasks = requireTasks(taskIds);
+        Set<String> places = new HashSet<>();
+        tasks.forEach(task -> checkRestart(task, places, now));
+        return tasks.stream().map(task -> restart(task, now)).toList();
+    }
+
+    /** Cancels tasks. The devices are not told. */
+    List<Task> cancelTasks(Collection<String> taskIds, Instant now) {
+        List<Task> tasks = requireTasks(taskIds);
+        for (Task task : tasks) {
+            if (task.status().isFinal()) {
+                throw RequestRefusedException.conflict("task '" + task.id() + "' is " + task.status() + " already");
+            }
+        }
+        return tasks.stream()
+                .map(task -> update(task, TaskStateMachine.cancelled(task, "the task was cancelled", now), now))
+                .toList();
+    }
+
+    /** Cancels the unfinished tasks of a device, of one job or of all. The device is not told. */
+    List<Task> cancelDevice(DeviceKey device, @Nullable String jobId, Instant now) {
+        requireDevice(device);
+        if (jobId != null) {
+            requireJob(jobId);
+        }
+        return state.unfinished(device).stream()
+                .filter(task -> jobId == null || task.jobId().equals(jobId))
+                .map(task ->
+                        update(task, TaskStateMachine.cancelled(task, "the device's tasks were cancelled", now), now))
+                .toList();
     }
 
     /** A device can be pushed to from now on: pushes what it has not finished. */
@@ -159,7 +250,7 @@ final class Jobs {
             return;
         }
         listening.add(device);
-        state.unfinished(device).forEach(task -> pushIfWanted(task, now));
+        state.unfinished(device).forEach(task -> pushed(task, now));
     }
 
     /** A device cannot be pushed to any more. */
@@ -182,16 +273,30 @@ final class Jobs {
             listening.add(key);
         }
         if (!version.equals(device.versions().get(module))) {
-            state.put(device.withVersion(module, version));
+            device = device.withVersion(module, version);
+            state.put(device);
         }
+        events.add(ApplicationMessage.version(key, module, version, now));
         for (Task task : state.unfinished(key)) {
             if (task.module().equals(module)) {
-                Set<String> sources = requireJob(task.jobId()).request().sourceVersions();
-                Task informed = update(task, TaskStateMachine.informed(task, version, sources, now));
-                if (pushAgain) {
-                    pushIfWanted(informed, now);
+                StoredJob job = requireJob(task.jobId());
+                Set<String> sources = sources(job);
+                Task informed = TaskStateMachine.informed(task, version, sources, now);
+                if (informed.status() == TaskStatus.FAILED && (sources.isEmpty() || sources.contains(version))) {
+                    informed = triedAgain(job, task, informed, now);
+                }
+                boolean queuedAgain = task.status() != TaskStatus.QUEUED && informed.status() == TaskStatus.QUEUED;
+                if (queuedAgain) {
+                    informed = informed.from(version, now);
+                }
+                Task updated = update(task, informed, now);
+                if (pushAgain || queuedAgain) {
+                    pushed(updated, now);
                 }
             }
+        }
+        for (String id : List.copyOf(dynamicJobs)) {
+            match(requireJob(id), device, module, now);
         }
         return true;
     }
@@ -206,46 +311,61 @@ final class Jobs {
         if (task == null) {
             return false;
         }
-        update(
-                task,
-                TaskStateMachine.progressed(
-                        task,
-                        step,
-                        description,
-                        requireJob(task.jobId()).request().timeout(),
-                        now));
+        StoredJob job = requireJob(task.jobId());
+        events.add(ApplicationMessage.progress(task, step, description, now));
+        Task progressed = TaskStateMachine.progressed(
+                task, step, description, job.request().timeout(), now);
+        Task updated = update(task, triedAgain(job, task, progressed, now), now);
+        if (updated.status() == TaskStatus.QUEUED && updated.retries() > task.retries()) {
+            pushed(updated, now);
+        }
         return true;
     }
 
     /** A device asks what there is to do for a module; handing out the answer counts as a push. */
     Optional<Offer> queried(DeviceKey key, String module, Instant now) {
         Task task = unfinished(key, module);
-        return task == null ? Optional.empty() : Optional.of(offer(task, now));
+        return task == null || !mayBeTold(task, now) ? Optional.empty() : Optional.of(offer(task, now));
     }
 
-    /** Time has passed. */
-    void expire(Instant now) {
-        state.unfinished().forEach(task -> update(task, TaskStateMachine.expired(task, now)));
-    }
-
-    /** Pushes a task once more, whatever its status. */
-    Offer repush(String jobId, DeviceKey device, Instant now) {
-        requireJob(jobId);
-        for (Task task : state.tasks(jobId)) {
-            if (task.device().equals(device)) {
-                return offer(task, now);
+    /** Time has passed: looks at what was to be looked at by now. */
+    void advance(Instant now) {
+        for (String id : agenda.take(now)) {
+            Task task = state.task(id);
+            StoredJob job = state.job(id);
+            if (task != null) {
+                Task late = update(task, TaskStateMachine.expired(task, now), now);
+                pushedIfQueued(late, now);
+            } else if (job != null && !status(job).isEnded()) {
+                advance(job, now);
             }
         }
-        throw RequestRefusedException.notFound("task of job " + jobId + " for device", device.toString());
+    }
+
+    /** Pushes the last task of a device in a job once more, whatever its status. */
+    Offer repush(String jobId, DeviceKey device, Instant now) {
+        requireJob(jobId);
+        Task last = null;
+        for (Task task : state.tasks(device)) {
+            if (task.jobId().equals(jobId)) {
+                last = task;
+            }
+        }
+        if (last == null) {
+            throw RequestRefusedException.notFound("task of job " + jobId + " for device", device.toString());
+        }
+        return offer(last, now);
     }
 
     Job view(StoredJob job) {
-        Map<TaskStatus, Integer> counts = new EnumMap<>(TaskStatus.class);
-        for (TaskStatus status : TaskStatus.values()) {
-            counts.put(status, 0);
-        }
-        state.tasks(job.id()).forEach(task -> counts.merge(task.status(), 1, Integer::sum));
-        return new Job(job.id(), job.request(), status(job), counts, job.createdAt());
+        return new Job(
+                job.id(),
+                job.request(),
+                packages.require(job.request().packageId()),
+                status(job),
+                job.stopped(),
+                state.taskCounts(job.id()),
+                job.createdAt());
     }
 
     StoredJob requireJob(String jobId) {
@@ -256,12 +376,12 @@ final class Jobs {
         return job;
     }
 
-    FirmwarePackage requirePackage(String packageId) {
-        FirmwarePackage firmware = state.firmware(packageId);
-        if (firmware == null) {
-            throw RequestRefusedException.notFound("package", packageId);
+    Task requireTask(String taskId) {
+        Task task = state.task(taskId);
+        if (task == null) {
+            throw RequestRefusedException.notFound("task", taskId);
         }
-        return firmware;
+        return task;
     }
 
     RegisteredProduct requireProduct(String productKey) {
@@ -273,76 +393,196 @@ final class Jobs {
         return product;
     }
 
+    private List<Task> requireTasks(Collection<String> taskIds) {
+        return Limits.taskIds(taskIds).stream().map(this::requireTask).toList();
+    }
+
     private Job.Status status(StoredJob job) {
         if (job.cancelled()) {
             return Job.Status.CANCELED;
         }
-        return state.tasks(job.id()).stream().allMatch(task -> task.status().isFinal())
-                ? Job.Status.COMPLETED
-                : Job.Status.IN_PROGRESS;
+        if (job.planned()) {
+            return Job.Status.PLANNED;
+        }
+        boolean open = state.taskCounts(job.id()).entrySet().stream()
+                .anyMatch(count -> count.getValue() > 0 && !count.getKey().isFinal());
+        boolean takesMore = job.request().dynamic() && !job.stopped();
+        return open || takesMore ? Job.Status.IN_PROGRESS : Job.Status.COMPLETED;
     }
 
-    private Collection<RegisteredDevice> targets(JobRequest request, FirmwarePackage firmware) {
+    /** A copy: the caller may change tasks while it goes through them. */
+    private List<Task> unfinished(StoredJob job) {
+        return state.tasks(job.id()).stream()
+                .filter(task -> !task.status().isFinal())
+                .toList();
+    }
+
+    private void checkFirmware(JobRequest request, FirmwarePackage firmware) {
+        String source = firmware.srcVersion();
+        if (source != null
+                && !request.sourceVersions().isEmpty()
+                && !request.sourceVersions().contains(source)) {
+            throw RequestRefusedException.invalid("package " + firmware.id() + " is a delta from version " + source
+                    + ", which is not among the srcVersions");
+        }
+        if (request.downloadProtocol() == DownloadProtocol.MQTT
+                && (firmware.files().size() > 1 || firmware.size() > Limits.MAX_MQTT_BYTES)) {
+            throw RequestRefusedException.conflict("over MQTT goes one file of at most " + Limits.MAX_MQTT_BYTES
+                    + " bytes; package " + firmware.id() + " has "
+                    + firmware.files().size() + " with " + firmware.size());
+        }
+        if (request.group() != null) {
+            packages.requireGroup(firmware.productKey(), request.group());
+        }
+        int verified = packages.view(firmware).verifyStatus();
+        if (request.verification()) {
+            if (verified == PackageView.VERIFYING) {
+                throw RequestRefusedException.conflict("package " + firmware.id() + " is being verified already");
+            }
+        } else if (verified != PackageView.NOT_NEEDED && verified != PackageView.VERIFIED) {
+            throw RequestRefusedException.conflict("package " + firmware.id()
+                    + " has to be verified first: a VERIFY_FIRMWARE job must succeed on every device of it");
+        }
+        if (request.dynamic()) {
+            for (String id : dynamicJobs) {
+                if (requireJob(id).request().packageId().equals(firmware.id())) {
+                    throw RequestRefusedException.conflict(
+                            "dynamic job '" + id + "' brings package " + firmware.id() + " already");
+                }
+            }
+        }
+    }
+
+    private List<RegisteredDevice> targets(JobRequest request, FirmwarePackage firmware) {
+        Integer dynamicMode = request.dynamicMode();
+        if (dynamicMode != null && dynamicMode == 2) {
+            return List.of();
+        }
+        List<RegisteredDevice> targets = candidates(request, firmware)
+                .filter(device -> takes(request, firmware, device))
+                .toList();
+        BigDecimal gray = request.grayPercent();
+        return gray == null || targets.isEmpty() ? targets : share(targets, gray, firmware.id());
+    }
+
+    private Stream<RegisteredDevice> candidates(JobRequest request, FirmwarePackage firmware) {
+        String product = firmware.productKey();
         List<String> names = request.devices();
-        if (names == null) {
-            return state.devices().stream()
-                    .filter(device -> device.productKey().equals(firmware.productKey()))
-                    .sorted(Comparator.comparing(RegisteredDevice::deviceName))
-                    .toList();
+        if (names != null) {
+            return new LinkedHashSet<>(names).stream().map(name -> named(new DeviceKey(product, name), firmware));
         }
-        if (names.isEmpty()) {
-            throw RequestRefusedException.invalid("devices names no device; leave it out or say ALL for every device");
+        if (request.group() != null) {
+            return packages.requireGroup(product, request.group()).devices().stream()
+                    .map(name -> state.device(new DeviceKey(product, name)))
+                    .flatMap(Stream::ofNullable);
         }
-        List<RegisteredDevice> targets = new ArrayList<>();
-        for (String name : new LinkedHashSet<>(names)) {
-            DeviceKey key = new DeviceKey(firmware.productKey(), name);
-            RegisteredDevice device = state.device(key);
-            if (device == null) {
-                throw RequestRefusedException.notFound("device", key.toString());
-            }
-            if (!device.versions().containsKey(firmware.module())) {
-                throw RequestRefusedException.conflict(
-                        "device '" + key + "' has never reported a version of module " + firmware.module());
-            }
-            targets.add(device);
-        }
-        return targets;
+        return state.devices().stream()
+                .filter(device -> device.productKey().equals(product))
+                .sorted(Comparator.comparing(RegisteredDevice::deviceName));
     }
 
-    private void createTask(
-            StoredJob job, FirmwarePackage firmware, RegisteredDevice device, String source, Instant now) {
-        Task task = new Task(
+    private RegisteredDevice named(DeviceKey key, FirmwarePackage firmware) {
+        RegisteredDevice device = requireDevice(key);
+        if (!device.versions().containsKey(firmware.module())) {
+            throw RequestRefusedException.conflict(
+                    "device '" + key + "' has never reported a version of module " + firmware.module());
+        }
+        return device;
+    }
+
+    private static boolean takes(JobRequest request, FirmwarePackage firmware, RegisteredDevice device) {
+        String version = device.versions().get(firmware.module());
+        Set<String> sources = sources(request, firmware);
+        return version != null
+                && !version.equals(firmware.version())
+                && (sources.isEmpty() || sources.contains(version));
+    }
+
+    /** Which versions a job takes devices from; empty for any. */
+    private Set<String> sources(StoredJob job) {
+        return sources(job.request(), packages.require(job.request().packageId()));
+    }
+
+    private static Set<String> sources(JobRequest request, FirmwarePackage firmware) {
+        return firmware.srcVersion() == null ? request.sourceVersions() : Set.of(firmware.srcVersion());
+    }
+
+    /**
+     * A share of the devices: always the same ones for a package, all of a smaller share among those of a larger, and other
+     * ones for another package, so that no device is always the first to be tried on.
+     */
+    private static List<RegisteredDevice> share(List<RegisteredDevice> devices, BigDecimal percent, String salt) {
+        int size = percent.multiply(BigDecimal.valueOf(devices.size()))
+                .divide(ALL_PERCENT, 0, RoundingMode.FLOOR)
+                .intValueExact();
+        Map<String, RegisteredDevice> shuffled = new TreeMap<>();
+        devices.forEach(device -> shuffled.put(hash(salt + "/" + device.deviceName()), device));
+        return shuffled.values().stream().limit(Math.max(1, size)).toList();
+    }
+
+    private static String hash(String text) {
+        try {
+            return HexFormat.of()
+                    .formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+    }
+
+    /** A dynamic job takes a device, unless it had it too often, or the device is busy. */
+    private void match(StoredJob job, RegisteredDevice device, String module, Instant now) {
+        FirmwarePackage firmware = packages.require(job.request().packageId());
+        String group = job.request().group();
+        if (!firmware.module().equals(module)
+                || !firmware.productKey().equals(device.productKey())
+                || !takes(job.request(), firmware, device)
+                || (group != null
+                        && !packages.requireGroup(device.productKey(), group)
+                                .devices()
+                                .contains(device.deviceName()))) {
+            return;
+        }
+        long matches = state.tasks(device.key()).stream()
+                .filter(task -> task.jobId().equals(job.id()))
+                .count();
+        boolean busy = state.unfinished(device.key()).stream()
+                .anyMatch(earlier ->
+                        earlier.jobId().equals(job.id()) || (conflict(job, earlier) && !replaces(job, earlier)));
+        if (!busy && matches < Limits.MAX_MATCHES) {
+            createTask(job, firmware, device, now);
+        }
+    }
+
+    private void createTask(StoredJob job, FirmwarePackage firmware, RegisteredDevice device, Instant now) {
+        Task blocker = null;
+        List<Task> replaced = new ArrayList<>();
+        for (Task earlier : state.unfinished(device.key())) {
+            if (conflict(job, earlier)) {
+                if (!replaces(job, earlier)) {
+                    blocker = earlier;
+                }
+                replaced.add(earlier);
+            }
+        }
+        TaskStatus status = blocker != null
+                ? TaskStatus.FAILED
+                : job.request().needConfirm() ? TaskStatus.CONFIRM : TaskStatus.QUEUED;
+        if (blocker == null) {
+            replaced.forEach(earlier ->
+                    update(earlier, TaskStateMachine.cancelled(earlier, "replaced by job " + job.id(), now), now));
+        }
+        Task task = Task.create(
                 "t" + (state.taskCount() + 1),
                 job.id(),
-                device.productKey(),
-                device.deviceName(),
+                device.key(),
                 firmware.module(),
-                source,
+                device.versions().getOrDefault(firmware.module(), ""),
                 firmware.version(),
-                TaskStatus.QUEUED,
-                0,
-                "",
-                null,
-                now,
+                status,
+                blocker == null ? "" : "task " + blocker.id() + " of job " + blocker.jobId() + " is not finished",
                 now);
-        for (Task earlier : state.unfinished(device.key())) {
-            if (!conflict(job, earlier)) {
-                continue;
-            }
-            if (job.request().overwriteMode() == OverwriteMode.KEEP_EARLIER
-                    || earlier.status() == TaskStatus.IN_PROGRESS) {
-                state.put(task.to(
-                        TaskStatus.FAILED,
-                        "task " + earlier.id() + " of job " + earlier.jobId() + " is not finished",
-                        now));
-                return;
-            }
-            update(earlier, TaskStateMachine.cancelled(earlier, "replaced by job " + job.id(), now));
-        }
-        state.put(task);
-        if (listening.contains(device.key())) {
-            pushIfWanted(task, now);
-        }
+        put(task, now);
+        pushed(task, now);
     }
 
     /** Several tasks at once only for different modules, and only if both jobs allow it. */
@@ -350,19 +590,148 @@ final class Jobs {
         StoredJob earlierJob = requireJob(earlier.jobId());
         return !job.request().multiModule()
                 || !earlierJob.request().multiModule()
-                || requirePackage(job.request().packageId()).module().equals(earlier.module());
+                || packages.require(job.request().packageId()).module().equals(earlier.module());
     }
 
-    private void pushIfWanted(Task task, Instant now) {
-        if (!task.status().isFinal() && requireJob(task.jobId()).request().needPush()) {
-            pushes.add(offer(task, now));
+    private static boolean replaces(StoredJob job, Task earlier) {
+        return job.request().overwriteMode() == OverwriteMode.REPLACE_EARLIER
+                && earlier.status() != TaskStatus.IN_PROGRESS;
+    }
+
+    private void checkRestart(Task task, Set<String> places, Instant now) {
+        String refusal = "task '" + task.id() + "' cannot be restarted: ";
+        if (task.status() != TaskStatus.FAILED && task.status() != TaskStatus.CANCELED) {
+            throw RequestRefusedException.conflict(refusal + "it is " + task.status() + ", not FAILED or CANCELED");
         }
+        StoredJob job = requireJob(task.jobId());
+        if (job.request().needConfirm()
+                && task.history().stream().noneMatch(past -> past.status() == TaskStatus.QUEUED)) {
+            throw RequestRefusedException.conflict(refusal + "it was never confirmed");
+        }
+        Instant finish = job.request().scheduleFinishTime();
+        if (finish != null && !now.isBefore(finish)) {
+            throw RequestRefusedException.conflict(refusal + "its job was to be finished by " + finish);
+        }
+        FirmwarePackage firmware = packages.require(job.request().packageId());
+        RegisteredDevice device = requireDevice(task.device());
+        if (!takes(job.request(), firmware, device)) {
+            throw RequestRefusedException.conflict(refusal + "its device reports version "
+                    + device.versions().get(task.module()) + ", which the job does not upgrade");
+        }
+        for (Task other : state.unfinished(task.device())) {
+            if (conflict(job, other)) {
+                throw RequestRefusedException.conflict(
+                        refusal + "task '" + other.id() + "' of its device is not finished");
+            }
+        }
+        if (!places.add(task.device() + (job.request().multiModule() ? "/" + task.module() : ""))) {
+            throw RequestRefusedException.conflict(refusal + "another of the tasks is for the same device");
+        }
+    }
+
+    private Task restart(Task task, Instant now) {
+        StoredJob job = requireJob(task.jobId());
+        if (job.cancelled()) {
+            put(job.asCancelled(false));
+        }
+        String source = requireDevice(task.device()).versions().getOrDefault(task.module(), task.sourceVersion());
+        return pushed(update(task, TaskStateMachine.restarted(task, source, now), now), now);
+    }
+
+    /** A failure that the device reported, as the job wants it: the task is offered again, or has failed. */
+    private static Task triedAgain(StoredJob job, Task before, Task after, Instant now) {
+        Duration interval = job.request().retryInterval();
+        if (after.status() != TaskStatus.FAILED
+                || before.status() == TaskStatus.FAILED
+                || interval == null
+                || after.retries() >= job.request().retryCount()) {
+            return after;
+        }
+        return TaskStateMachine.triedAgain(
+                after, before.deadline(), now.plus(interval), job.request().retryCount(), now);
+    }
+
+    private void advance(StoredJob job, Instant now) {
+        Instant start = job.request().scheduleTime();
+        Instant finish = job.request().scheduleFinishTime();
+        if (finish != null && !now.isBefore(finish)) {
+            if (job.planned()) {
+                put(job.asStarted());
+            }
+            unfinished(job)
+                    .forEach(task -> update(
+                            task,
+                            TaskStateMachine.cancelled(task, "the job was to be finished by " + finish, now),
+                            now));
+            return;
+        }
+        if (job.planned() && start != null && !now.isBefore(start)) {
+            put(job.asStarted());
+            unfinished(job).forEach(task -> pushed(task, now));
+        }
+        Pace pace = paces.get(job.id());
+        while (pace != null && pace.hasRoom(now)) {
+            String next = pace.next();
+            if (next == null) {
+                return;
+            }
+            pushedIfQueued(requireTask(next), now);
+        }
+        waitForRoom(job.id());
+    }
+
+    private void pushedIfQueued(Task task, Instant now) {
+        if (task.status() == TaskStatus.QUEUED) {
+            pushed(task, now);
+        }
+    }
+
+    /** Pushes a task that is not finished to its device, if it can be reached, the job pushes, and it is the task's turn. */
+    private Task pushed(Task task, Instant now) {
+        if (task.status().isFinal()
+                || !listening.contains(task.device())
+                || !requireJob(task.jobId()).request().needPush()) {
+            return task;
+        }
+        if (!mayBeTold(task, now)) {
+            return task;
+        }
+        Offer offer = offer(task, now);
+        pushes.add(offer);
+        return offer.task();
+    }
+
+    /** Whether it is a task's turn; if too many others have had theirs just now, it waits for it. */
+    private boolean mayBeTold(Task task, Instant now) {
+        Instant notBefore = task.notBefore();
+        if (task.status() != TaskStatus.QUEUED) {
+            return task.status() != TaskStatus.CONFIRM;
+        }
+        StoredJob job = requireJob(task.jobId());
+        if (job.planned() || (notBefore != null && now.isBefore(notBefore))) {
+            return false;
+        }
+        Pace pace = paces.computeIfAbsent(job.id(), id -> new Pace(job.request().maximumPerMinute()));
+        if (pace.hasRoom(now)) {
+            return true;
+        }
+        if (job.request().needPush() && pace.await(task.id())) {
+            waitForRoom(job.id());
+        }
+        return false;
     }
 
     private Offer offer(Task task, Instant now) {
         JobRequest request = requireJob(task.jobId()).request();
+        if (task.status() == TaskStatus.QUEUED) {
+            paces.computeIfAbsent(task.jobId(), id -> new Pace(request.maximumPerMinute()))
+                    .told(now);
+        }
         return new Offer(
-                update(task, TaskStateMachine.offered(task, now)), requirePackage(request.packageId()), request.tags());
+                update(task, TaskStateMachine.offered(task, now), now),
+                packages.require(request.packageId()),
+                request.tags(),
+                request.downloadProtocol());
     }
 
     private @Nullable Task unfinished(DeviceKey key, String module) {
@@ -374,10 +743,65 @@ final class Jobs {
         return null;
     }
 
-    private Task update(Task before, Task after) {
+    private Task update(Task before, Task after, Instant now) {
         if (!after.equals(before)) {
-            state.put(after);
+            put(after, now);
         }
         return after;
+    }
+
+    private void put(Task task, Instant now) {
+        state.put(task);
+        waitFor(task);
+        touchedJobs.add(task.jobId());
+        if (task.status().isFinal()) {
+            events.add(ApplicationMessage.upgrade(task, now));
+            if (status(requireJob(task.jobId())).isEnded()) {
+                paces.remove(task.jobId());
+            }
+        }
+    }
+
+    private void put(StoredJob job) {
+        state.put(job);
+        touchedJobs.add(job.id());
+    }
+
+    private void waitFor(Task task) {
+        if (!task.status().isFinal()) {
+            waitFor(task.deadline(), task.id());
+            waitFor(task.notBefore(), task.id());
+        }
+    }
+
+    private void waitFor(StoredJob job) {
+        waitFor(job.request().scheduleTime(), job.id());
+        waitFor(job.request().scheduleFinishTime(), job.id());
+        if (job.request().dynamic() && !job.stopped() && !job.cancelled()) {
+            dynamicJobs.add(job.id());
+        }
+    }
+
+    /** Those who were told just before the platform was started again count too. */
+    private void rememberPace(StoredJob job) {
+        Pace pace = new Pace(job.request().maximumPerMinute());
+        state.tasks(job.id()).stream()
+                .flatMap(task -> task.history().stream())
+                .filter(past -> past.status() == TaskStatus.NOTIFIED)
+                .map(Task.Transition::at)
+                .sorted()
+                .forEach(pace::told);
+        paces.put(job.id(), pace);
+    }
+
+    private void waitFor(@Nullable Instant time, String id) {
+        if (time != null) {
+            agenda.add(time, id);
+        }
+    }
+
+    private void waitForRoom(String jobId) {
+        Pace pace = paces.get(jobId);
+        waitFor(pace == null ? null : pace.nextRoom(), jobId);
     }
 }

@@ -1,11 +1,19 @@
 package io.otaflux.samples.platform;
 
+import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -27,24 +35,42 @@ final class Operations {
 
     private static final Logger log = LoggerFactory.getLogger(Operations.class);
     private static final int SECRET_BYTES = 16;
-    private static final int CHANGES_BEHIND = 1 << 16;
+    private static final int EVENTS_BEHIND = 1 << 17;
+    private static final Duration UPLOAD_LIFETIME = Duration.ofMinutes(60);
 
     private final StateLoop loop;
     private final PlatformState state;
     private final Jobs jobs;
     private final SubDevices subDevices;
+    private final Registration registration;
+    private final PreAuthentications preAuthentications = new PreAuthentications();
     private final Supplier<Instant> clock;
     private final Set<DeviceKey> connections = ConcurrentHashMap.newKeySet();
     private final Set<DeviceKey> online = new HashSet<>();
-    private final Sinks.Many<TaskChange> changes = Sinks.many().multicast().directBestEffort();
     private final Sinks.Many<PlatformEvent> events = Sinks.many().multicast().directBestEffort();
+    private final Map<String, Upload> uploads = new HashMap<>();
+    private final DigestSigner signer;
+
+    /** A file that was uploaded to be part of a package, and is until then not for ever. */
+    private record Upload(ArtifactFiles.StoredFile file, Instant until) {}
+
+    private record NamedFile(@Nullable String name, ArtifactFiles.StoredFile file) {}
+
+    /** A file of a package to be, by the digest of what was uploaded. */
+    record UploadedFile(@Nullable String name, String sha256) {}
 
     /** @param disconnect ends a device's own connection */
     Operations(
-            StateLoop loop, PlatformState state, Jobs jobs, Supplier<Instant> clock, Consumer<DeviceKey> disconnect) {
+            StateLoop loop,
+            PlatformState state,
+            Jobs jobs,
+            DigestSigner signer,
+            Supplier<Instant> clock,
+            Consumer<DeviceKey> disconnect) {
+        this.signer = signer;
         this.loop = loop;
-        this.subDevices =
-                new SubDevices(state, jobs, new Registration(state), connections::contains, disconnect, this::present);
+        this.registration = new Registration(state);
+        this.subDevices = new SubDevices(state, jobs, registration, connections::contains, disconnect, this::present);
         this.state = state;
         this.jobs = jobs;
         this.clock = clock;
@@ -115,6 +141,77 @@ final class Operations {
             subDevices.disable(key, disabled);
             return view(jobs.requireDevice(key));
         });
+    }
+
+    /** Says which certificate a device may log in with; null for none. */
+    Mono<Device> trustCertificate(DeviceKey key, @Nullable String fingerprint) {
+        return run(() -> {
+            RegisteredDevice device = jobs.requireDevice(key);
+            DeviceKey owner = fingerprint == null ? null : state.ofCertificate(fingerprint);
+            if (owner != null && !owner.equals(key)) {
+                throw RequestRefusedException.conflict("the certificate is that of device '" + owner + "'");
+            }
+            state.put(device.withCertificate(fingerprint));
+            return view(jobs.requireDevice(key));
+        });
+    }
+
+    /** Emits the device that may be given its credentials; fails with {@link DeviceRefusedException} if it may not. */
+    Mono<RegisteredDevice> register(Registration.Claim claim) {
+        return run(() -> registration.register(claim, clock.get()));
+    }
+
+    /** What the broker checks logins against. */
+    DeviceAuthenticator.Credentials credentials() {
+        return new Credentials();
+    }
+
+    PreAuthentications preAuthentications() {
+        return preAuthentications;
+    }
+
+    private final class Credentials implements DeviceAuthenticator.Credentials {
+
+        private @Nullable RegisteredDevice enabled(DeviceKey key) {
+            RegisteredDevice device = state.device(key);
+            return device == null || device.disabled() ? null : device;
+        }
+
+        @Override
+        public @Nullable String secret(DeviceKey key) {
+            RegisteredDevice device = enabled(key);
+            return device == null ? null : device.deviceSecret();
+        }
+
+        @Override
+        public @Nullable String token(DeviceKey key) {
+            RegisteredDevice device = enabled(key);
+            return device == null ? null : device.token();
+        }
+
+        @Override
+        public @Nullable DeviceKey ofCertificate(String fingerprint) {
+            DeviceKey owner = state.ofCertificate(fingerprint);
+            return owner == null || enabled(owner) == null ? null : owner;
+        }
+
+        @Override
+        public @Nullable DeviceKey ofToken(String iotId, String iotToken) {
+            DeviceKey device = preAuthentications.device(iotId, iotToken);
+            return device == null || enabled(device) == null ? null : device;
+        }
+
+        @Override
+        public byte @Nullable [] register(Registration.Claim claim) {
+            try {
+                RegisteredDevice device = loop.submit(() -> registration.register(claim, clock.get()))
+                        .join();
+                return DeviceMessages.write(DeviceMessages.registered(device, claim.unlisted()));
+            } catch (CompletionException e) {
+                log.info("{} is not registered: {}", claim.device(), String.valueOf(e.getCause()));
+                return null;
+            }
+        }
     }
 
     /** Lets a device register again, as if it had never logged in. */
@@ -191,28 +288,74 @@ final class Operations {
     }
 
     /** Checks the names before the file is taken in, so that a refused upload costs nothing. */
-    Mono<FirmwarePackage> addPackage(
-            String productKey,
-            String module,
-            String version,
-            SignMethod signMethod,
-            @Nullable String customInfo,
-            Mono<ArtifactFiles.StoredFile> content) {
+    Mono<PackageView> addPackage(
+            PackageRequest request, @Nullable String fileName, Mono<ArtifactFiles.StoredFile> file) {
         return run(() -> {
-                    jobs.checkPackage(productKey, module, version, customInfo);
+                    jobs.packages().check(request);
+                    Limits.fileNames(Collections.singletonList(fileName));
                     return true;
                 })
-                .then(content)
-                .flatMap(file -> run(
-                        () -> jobs.addPackage(productKey, module, version, file, signMethod, customInfo, clock.get())));
+                .then(file)
+                .flatMap(stored -> signed(request, List.of(new NamedFile(fileName, stored))))
+                .flatMap(files -> addPackageOf(request, files));
     }
 
-    Mono<List<FirmwarePackage>> packages() {
-        return run(() -> List.copyOf(state.packages()));
+    /** A package of files that were uploaded within the last hour, by their digests, in their order. */
+    Mono<PackageView> addPackage(PackageRequest request, List<UploadedFile> files) {
+        return run(() -> {
+                    jobs.packages().check(request);
+                    Limits.fileNames(files.stream().map(UploadedFile::name).toList());
+                    return files.stream()
+                            .map(file -> new NamedFile(file.name(), uploaded(file.sha256())))
+                            .toList();
+                })
+                .flatMap(found -> signed(request, found))
+                .flatMap(named -> addPackageOf(request, named));
     }
 
-    Mono<FirmwarePackage> firmware(String id) {
-        return run(() -> jobs.requirePackage(id));
+    /** Keeps a file for a package that is added within the hour. */
+    Mono<ArtifactFiles.StoredFile> upload(Mono<ArtifactFiles.StoredFile> file) {
+        return file.flatMap(stored -> run(() -> {
+            uploads.put(stored.sha256(), new Upload(stored, clock.get().plus(UPLOAD_LIFETIME)));
+            return stored;
+        }));
+    }
+
+    Mono<List<PackageView>> packages() {
+        return run(() -> state.packages().stream().map(jobs.packages()::view).toList());
+    }
+
+    Mono<PackageView> firmware(String id) {
+        return run(() -> jobs.packages().view(jobs.packages().require(id)));
+    }
+
+    Mono<List<ProductModule>> modules(String productKey) {
+        return run(() -> jobs.packages().modules(productKey));
+    }
+
+    Mono<ProductModule> createModule(
+            String productKey, String name, @Nullable String alias, @Nullable String description) {
+        return run(() -> jobs.packages().createModule(productKey, name, alias, description, clock.get()));
+    }
+
+    Mono<ProductModule> editModule(
+            String productKey, String name, @Nullable String alias, @Nullable String description) {
+        return run(() -> jobs.packages().editModule(productKey, name, alias, description));
+    }
+
+    Mono<List<DeviceGroup>> groups(String productKey) {
+        return run(() -> {
+            jobs.requireProduct(productKey);
+            return List.copyOf(state.groups(productKey));
+        });
+    }
+
+    Mono<DeviceGroup> group(String productKey, String name) {
+        return run(() -> jobs.packages().requireGroup(productKey, name));
+    }
+
+    Mono<DeviceGroup> putGroup(String productKey, String name, List<String> devices) {
+        return run(() -> jobs.packages().putGroup(productKey, name, devices));
     }
 
     Mono<Job> createJob(JobRequest request) {
@@ -227,80 +370,112 @@ final class Operations {
         return run(() -> jobs.view(jobs.requireJob(id)));
     }
 
-    Mono<Job> cancelJob(String id) {
-        return run(() -> jobs.view(jobs.cancelJob(id, clock.get())));
+    Mono<Job> cancelJob(String id, CancelFlags flags) {
+        return run(() -> jobs.view(jobs.cancelJob(id, flags, clock.get())));
+    }
+
+    Mono<Job> stopJob(String id) {
+        return run(() -> jobs.view(jobs.stopJob(id)));
+    }
+
+    /**
+     * Tasks of a job, oldest first.
+     *
+     * @param status only those, or null for all
+     * @param offset how many to leave out
+     * @param limit how many there may be
+     */
+    Mono<List<Task>> tasks(String jobId, @Nullable TaskStatus status, long offset, long limit) {
+        return run(() -> {
+            jobs.requireJob(jobId);
+            return state.tasks(jobId).stream()
+                    .filter(task -> status == null || task.status() == status)
+                    .skip(offset)
+                    .limit(limit)
+                    .toList();
+        });
     }
 
     Mono<List<Task>> tasks(String jobId) {
+        return tasks(jobId, null, 0, Long.MAX_VALUE);
+    }
+
+    Mono<Task> task(String id) {
+        return run(() -> jobs.requireTask(id));
+    }
+
+    Mono<List<Task>> tasks(DeviceKey device) {
         return run(() -> {
-            jobs.requireJob(jobId);
-            return List.copyOf(state.tasks(jobId));
+            jobs.requireDevice(device);
+            return List.copyOf(state.tasks(device));
         });
+    }
+
+    Mono<List<Task>> confirm(Collection<String> taskIds) {
+        return run(() -> jobs.confirm(taskIds, clock.get()));
+    }
+
+    Mono<List<Task>> restart(Collection<String> taskIds) {
+        return run(() -> jobs.restart(taskIds, clock.get()));
+    }
+
+    Mono<List<Task>> cancelTasks(Collection<String> taskIds) {
+        return run(() -> jobs.cancelTasks(taskIds, clock.get()));
+    }
+
+    Mono<List<Task>> cancelDevice(DeviceKey device, @Nullable String jobId) {
+        return run(() -> jobs.cancelDevice(device, jobId, clock.get()));
     }
 
     Mono<Jobs.Offer> repush(String jobId, DeviceKey device) {
         return run(() -> jobs.repush(jobId, device, clock.get()));
     }
 
-    /** Every change from now on; it fails for a subscriber that falls too far behind. */
-    Flux<TaskChange> changes() {
-        return changes.asFlux().onBackpressureBuffer(CHANGES_BEHIND).publishOn(Schedulers.parallel());
-    }
-
-    /** Every change of anything that the API shows, from now on; it fails for a subscriber that falls too far behind. */
+    /** Everything from now on; it fails for a subscriber that falls too far behind. */
     Flux<PlatformEvent> events() {
-        return events.asFlux().onBackpressureBuffer(CHANGES_BEHIND).publishOn(Schedulers.parallel());
+        return events.asFlux().onBackpressureBuffer(EVENTS_BEHIND).publishOn(Schedulers.parallel());
     }
 
-    /** The tasks of a job as they are, then each as it changes; completes when the last one has ended. */
+    /** The tasks of a job as they are, then each as it changes; completes when the job has ended. */
     Flux<Task> watch(String jobId) {
         return Flux.defer(() -> {
             // Listening starts before the look at what is there, so that nothing falls between the two.
-            Sinks.Many<Task> later = Sinks.many().unicast().onBackpressureBuffer();
-            Disposable listening = changes()
-                    .map(TaskChange::task)
-                    .filter(task -> task.jobId().equals(jobId))
-                    .subscribe(later::tryEmitNext, later::tryEmitError, later::tryEmitComplete);
-            return tasks(jobId)
-                    .flatMapMany(tasks -> {
-                        Set<String> open = new HashSet<>();
-                        tasks.stream().filter(task -> !task.status().isFinal()).forEach(task -> open.add(task.id()));
-                        Flux<Task> now = Flux.fromIterable(tasks);
-                        return open.isEmpty()
+            Sinks.Many<PlatformEvent> later = Sinks.many().unicast().onBackpressureBuffer();
+            Disposable listening = events().subscribe(later::tryEmitNext, later::tryEmitError, later::tryEmitComplete);
+            return run(() -> new JobNow(jobs.view(jobs.requireJob(jobId)), List.copyOf(state.tasks(jobId))))
+                    .flatMapMany(seen -> {
+                        Flux<Task> now = Flux.fromIterable(seen.tasks());
+                        return seen.job().status().isEnded()
                                 ? now
                                 : now.concatWith(later.asFlux()
-                                        .filter(task -> open.contains(task.id()))
-                                        .doOnNext(task -> {
-                                            if (task.status().isFinal()) {
-                                                open.remove(task.id());
-                                            }
-                                        })
-                                        .takeUntil(task -> open.isEmpty()));
+                                        .takeUntil(event -> event instanceof Job job
+                                                && job.id().equals(jobId)
+                                                && job.status().isEnded())
+                                        .ofType(TaskChange.class)
+                                        .map(TaskChange::task)
+                                        .filter(task -> task.jobId().equals(jobId)));
                     })
                     .doFinally(signal -> listening.dispose());
         });
     }
 
-    /** Tells those who listen to {@link #changes} and {@link #events}; called on the state's thread only. */
+    private record JobNow(Job job, List<Task> tasks) {}
+
+    /** Tells those who listen to {@link #events}; called on the state's thread only. */
     void announce(List<StateEntry> committed) {
         for (StateEntry entry : committed) {
             if (entry.task() != null) {
-                TaskChange change = new TaskChange(entry.before(), entry.task());
-                changes.tryEmitNext(change);
-                events.tryEmitNext(change);
+                events.tryEmitNext(new TaskChange(entry.before(), entry.task()));
             } else if (entry.device() != null) {
                 events.tryEmitNext(view(entry.device()));
-            } else if (entry.firmware() != null) {
-                events.tryEmitNext(entry.firmware());
-            } else if (entry.job() != null) {
-                events.tryEmitNext(jobs.view(entry.job()));
             } else if (entry.product() != null) {
                 events.tryEmitNext(entry.product().view());
             } else if (entry.removed() != null) {
-                events.tryEmitNext(
-                        new DeviceRemoved(entry.removed().productKey(), entry.removed().deviceName()));
+                events.tryEmitNext(new DeviceRemoved(
+                        entry.removed().productKey(), entry.removed().deviceName()));
             }
         }
+        jobs.takeEvents().forEach(events::tryEmitNext);
     }
 
     Mono<Boolean> informed(DeviceKey device, DeviceMessages.Inform inform, boolean pushAgain) {
@@ -332,8 +507,13 @@ final class Operations {
         });
     }
 
-    void expire() {
-        tell(() -> jobs.expire(clock.get()));
+    /** Time has passed. */
+    void advance() {
+        tell(() -> {
+            Instant now = clock.get();
+            jobs.advance(now);
+            uploads.values().removeIf(upload -> !now.isBefore(upload.until()));
+        });
     }
 
     /** A device has a connection of its own, a new one if it had one. */
@@ -377,8 +557,36 @@ final class Operations {
     }
 
     void close() {
-        changes.tryEmitComplete();
         events.tryEmitComplete();
+    }
+
+    private Mono<PackageView> addPackageOf(PackageRequest request, List<PackageFile> files) {
+        return run(() -> jobs.packages().view(jobs.addPackage(request, files, clock.get())));
+    }
+
+    private Mono<List<PackageFile>> signed(PackageRequest request, List<NamedFile> files) {
+        return Mono.fromCallable(() -> {
+                    List<PackageFile> signed = new ArrayList<>();
+                    for (NamedFile named : files) {
+                        ArtifactFiles.StoredFile file = named.file();
+                        PackageFile plain = new PackageFile(named.name(), file.size(), file.md5(), file.sha256(), null);
+                        signed.add(
+                                request.digestSign()
+                                        ? plain.signed(signer.sign(plain.sign(request.signMethod())))
+                                        : plain);
+                    }
+                    return signed;
+                })
+                .subscribeOn(Schedulers.boundedElastic());
+    }
+
+    private ArtifactFiles.StoredFile uploaded(String sha256) {
+        Upload upload = uploads.get(sha256.toLowerCase(Locale.ROOT));
+        if (upload == null || !clock.get().isBefore(upload.until())) {
+            throw RequestRefusedException.conflict("no file with the SHA-256 '" + sha256
+                    + "' was uploaded within the last " + UPLOAD_LIFETIME.toMinutes() + " minutes");
+        }
+        return upload.file();
     }
 
     private void tell(Runnable command) {

@@ -1,5 +1,6 @@
 package io.otaflux.samples.platform;
 
+import io.netty.handler.codec.http.HttpHeaderNames;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -9,6 +10,7 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -40,8 +42,6 @@ import reactor.netty.resources.LoopResources;
  * called from a non-blocking thread. They throw {@link RequestRefusedException} if the platform refuses. All methods may be called
  * from any thread.
  *
- * <p>What it does not do of the real platform: dynamic and
- * scheduled jobs, automatic retries, confirmation by an application. A job is cancelled as a whole.
  */
 public final class Platform implements AutoCloseable {
 
@@ -76,7 +76,13 @@ public final class Platform implements AutoCloseable {
             this.jobs = new Jobs(state);
             StateLoop loop = new StateLoop(state, stateLog, this::committed);
             running.push(loop);
-            this.operations = new Operations(loop, state, jobs, this::now, device -> broker().disconnect(device));
+            this.operations = new Operations(
+                    loop,
+                    state,
+                    jobs,
+                    new DigestSigner(directory, settings.signingKey),
+                    this::now,
+                    device -> broker().disconnect(device));
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
@@ -90,11 +96,9 @@ public final class Platform implements AutoCloseable {
                     ? new EmbeddedBroker(
                             settings.host,
                             settings.mqttPort,
+                            settings.tls,
                             directory.resolve("broker"),
-                            new DeviceAuthenticator(key -> {
-                                RegisteredDevice device = state.device(key);
-                                return device == null || device.disabled() ? null : device.deviceSecret();
-                            }),
+                            new DeviceAuthenticator(operations.credentials()),
                             operations::gatewayOf,
                             new BrokerPresence())
                     : settings.broker;
@@ -116,6 +120,7 @@ public final class Platform implements AutoCloseable {
             Access access = Access.of(token, settings.host, settings.downloadBase);
             RestApi api = new RestApi(operations, artifacts, access);
             WebPage page = new WebPage();
+            DeviceAuthApi auth = new DeviceAuthApi(operations, broker);
             this.http = HttpServer.create()
                     .host(settings.host)
                     .port(settings.httpPort)
@@ -125,7 +130,12 @@ public final class Platform implements AutoCloseable {
                         if (request.uri().startsWith(SignedUrls.PATH)) {
                             return files.serve(request, response);
                         }
-                        return page.has(request) && access.isForUs(request)
+                        if (request.uri().startsWith(DeviceAuthApi.PATH)) {
+                            return auth.serve(request, response);
+                        }
+                        return page.has(request)
+                                        && access.isForUs(
+                                                request.requestHeaders().get(HttpHeaderNames.HOST))
                                 ? page.serve(request, response)
                                 : api.serve(request, response);
                     })
@@ -137,7 +147,7 @@ public final class Platform implements AutoCloseable {
             loop.start();
             conversation.start().block();
             var sweep = time.schedulePeriodically(
-                    operations::expire, SWEEP.toMillis(), SWEEP.toMillis(), TimeUnit.MILLISECONDS);
+                    operations::advance, SWEEP.toMillis(), SWEEP.toMillis(), TimeUnit.MILLISECONDS);
             running.push(sweep::dispose);
         } catch (IOException | RuntimeException e) {
             close();
@@ -153,6 +163,11 @@ public final class Platform implements AutoCloseable {
     /** The port that devices connect to; an external broker's if there is one. */
     public int mqttPort() {
         return broker.port();
+    }
+
+    /** The port that devices connect to with TLS, or 0 if the platform was given no certificate. */
+    public int mqttTlsPort() {
+        return broker.tlsPort();
     }
 
     /** The port of the file server and the REST API. */
@@ -204,6 +219,15 @@ public final class Platform implements AutoCloseable {
         return await(operations.allowDynamicRegistration(productKey, allowed));
     }
 
+    /**
+     * Says which certificate a device may log in with.
+     *
+     * @param fingerprint SHA-256 of the certificate in hex, with or without colons; null for none
+     */
+    public Device trustCertificate(DeviceKey device, @Nullable String fingerprint) {
+        return await(operations.trustCertificate(device, Limits.fingerprint(fingerprint)));
+    }
+
     /** The devices that are in a gateway's topology, by product and name. */
     public List<Device> topology(String productKey, String deviceName) {
         return await(operations.topology(new DeviceKey(productKey, deviceName)));
@@ -237,9 +261,36 @@ public final class Platform implements AutoCloseable {
     /** Adds a package with a copy of a file. */
     public FirmwarePackage addPackage(
             String productKey, String module, String version, Path file, SignMethod signMethod) {
-        Mono<ArtifactFiles.StoredFile> copy =
-                Mono.fromCallable(() -> artifacts.store(file)).subscribeOn(Schedulers.boundedElastic());
-        return await(operations.addPackage(productKey, module, version, signMethod, null, copy));
+        return addPackage(PackageRequest.of(productKey, module, version).withSignMethod(signMethod), file);
+    }
+
+    /** Adds a package with a copy of a file. */
+    public FirmwarePackage addPackage(PackageRequest request, Path file) {
+        return await(operations.addPackage(request, null, copy(file))).firmware();
+    }
+
+    /**
+     * Adds a package with copies of several files.
+     *
+     * @param files at most 20 by their names, in their order
+     */
+    public FirmwarePackage addPackage(PackageRequest request, Map<String, Path> files) {
+        return await(Flux.fromIterable(files.entrySet())
+                        .concatMap(file -> operations
+                                .upload(copy(file.getValue()))
+                                .map(stored -> new Operations.UploadedFile(file.getKey(), stored.sha256())))
+                        .collectList()
+                        .flatMap(uploaded -> operations.addPackage(request, uploaded)))
+                .firmware();
+    }
+
+    private Mono<ArtifactFiles.StoredFile> copy(Path file) {
+        return Mono.fromCallable(() -> artifacts.store(file)).subscribeOn(Schedulers.boundedElastic());
+    }
+
+    /** Makes a group of devices of a product what is said, or creates it. */
+    public DeviceGroup putGroup(String productKey, String name, List<String> devices) {
+        return await(operations.putGroup(productKey, name, devices));
     }
 
     /** Creates a job; see {@link JobRequest} for what becomes of each device. */
@@ -249,7 +300,27 @@ public final class Platform implements AutoCloseable {
 
     /** Cancels the unfinished tasks of a job. Devices are not told: the protocol has no message for it. */
     public Job cancelJob(String jobId) {
-        return await(operations.cancelJob(jobId));
+        return cancelJob(jobId, CancelFlags.ALL);
+    }
+
+    /** Cancels some of the unfinished tasks of a job. Devices are not told. */
+    public Job cancelJob(String jobId, CancelFlags flags) {
+        return await(operations.cancelJob(jobId, flags));
+    }
+
+    /** A dynamic job takes no more devices; the tasks there are go on. */
+    public Job stopJob(String jobId) {
+        return await(operations.stopJob(jobId));
+    }
+
+    /** Confirms tasks, at most ten, that wait for it. */
+    public List<Task> confirm(String... taskIds) {
+        return await(operations.confirm(List.of(taskIds)));
+    }
+
+    /** Has tasks, at most ten, that failed or were cancelled done once more. */
+    public List<Task> restart(String... taskIds) {
+        return await(operations.restart(List.of(taskIds)));
     }
 
     /** A job as it is now. */
@@ -269,7 +340,7 @@ public final class Platform implements AutoCloseable {
      *     for a subscriber that falls tens of thousands of changes behind
      */
     public Flux<TaskChange> taskChanges() {
-        return operations.changes();
+        return operations.events().ofType(TaskChange.class);
     }
 
     /**
@@ -367,11 +438,11 @@ public final class Platform implements AutoCloseable {
     private Mono<Void> push(Jobs.Offer offer) {
         DeviceKey device = offer.task().device();
         return Mono.defer(() -> conversation.publish(
-                device, DeviceTopics.upgrade(device), DeviceMessages.push(offer, url(offer), now())));
+                device, DeviceTopics.upgrade(device), DeviceMessages.push(offer, this::url, now())));
     }
 
-    private URI url(Jobs.Offer offer) {
-        return urls.sign(downloadBase, offer.firmware().sha256(), now());
+    private URI url(PackageFile file) {
+        return urls.sign(downloadBase, file.sha256(), now());
     }
 
     private static <T> T await(Mono<T> answer) {
@@ -440,7 +511,7 @@ public final class Platform implements AutoCloseable {
         public Mono<byte[]> queried(DeviceKey device, DeviceMessages.Query query) {
             return operations
                     .queried(device, query.module())
-                    .map(found -> found.map(offer -> DeviceMessages.queryReply(query, offer, url(offer)))
+                    .map(found -> found.map(offer -> DeviceMessages.queryReply(query, offer, Platform.this::url))
                             .orElseGet(() -> DeviceMessages.emptyQueryReply(query)));
         }
 
@@ -479,6 +550,7 @@ public final class Platform implements AutoCloseable {
 
         private Path dataDirectory = Path.of("platform-data");
         private int mqttPort;
+        private @Nullable TlsSettings tls;
         private int httpPort;
         private String host = "127.0.0.1";
         private @Nullable URI brokerUri;
@@ -489,6 +561,7 @@ public final class Platform implements AutoCloseable {
         private boolean newToken;
         private long maxPackageBytes = TWO_THOUSAND_MIB;
         private @Nullable Scheduler time;
+        private @Nullable Path signingKey;
 
         private Builder() {}
 
@@ -501,6 +574,19 @@ public final class Platform implements AutoCloseable {
         /** Port of the embedded broker. Defaults to 0, any free one. */
         public Builder mqttPort(int port) {
             this.mqttPort = port;
+            return this;
+        }
+
+        /**
+         * Listens for devices with TLS as well, at a port of its own ({@link Platform#mqttTlsPort()}). Defaults to not.
+         *
+         * @param port the port, or 0 for any free one
+         * @param certificate PEM file of the certificate, with those that lead to the authority behind it
+         * @param key PEM file of its private key, PKCS #8 and not encrypted
+         * @param clientAuthorities PEM file of the authorities of certificates that devices may log in with, or null for none
+         */
+        public Builder tls(int port, Path certificate, Path key, @Nullable Path clientAuthorities) {
+            this.tls = new TlsSettings(port, certificate, key, clientAuthorities);
             return this;
         }
 
@@ -559,6 +645,16 @@ public final class Platform implements AutoCloseable {
         /** The largest package that is taken in, in bytes. Defaults to 2000 MiB. */
         public Builder maxPackageBytes(long bytes) {
             this.maxPackageBytes = bytes;
+            return this;
+        }
+
+        /**
+         * The key that packages are signed with: an RSA key of 2048 bits or more, PKCS #8, in PEM, not encrypted. Its public
+         * key is written to {@code signing-key.pub.pem} of the data directory. Defaults to a key that is made, and kept in
+         * {@code signing-key.pem} there, when the first package is to be signed.
+         */
+        public Builder signingKey(Path pem) {
+            this.signingKey = pem;
             return this;
         }
 

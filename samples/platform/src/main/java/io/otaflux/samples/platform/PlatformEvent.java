@@ -1,4 +1,5 @@
 package io.otaflux.samples.platform;
 
 /** Something that applications and the page hear of once it is on disk. */
-sealed interface PlatformEvent permits TaskChange, Job, FirmwarePackage, Device, DeviceRemoved, Product {}
+sealed interface PlatformEvent
+        permits TaskChange, Job, PackageView, ApplicationMessage, Device, DeviceRemoved, Product {}

@@ -1,13 +1,16 @@
 package io.otaflux.samples.platform;
 
+import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Dynamic registration: a device proves that it has its product's secret and is given its own. Only devices that the platform
- * knows by name, of products that have it switched on, and only until the device has logged in for the first time.
+ * Dynamic registration: a device proves that it has its product's secret and is given its own. Only for products that have it
+ * switched on, only until the device has logged in for the first time, and, but for {@code regnwl}, only for devices that the
+ * platform knows by name. On the state's thread.
  */
 final class Registration {
 
+    private static final int SECRET_BYTES = 16;
     private static final int BAD_PARAMETERS = 460;
     private static final int NO_DEVICE = 6100;
     private static final int NO_PRODUCT = 6250;
@@ -22,27 +25,66 @@ final class Registration {
         this.state = state;
     }
 
-    /** The device that may be given its secret, for who signed {@code deviceName…productKey…random…} with the product's. */
-    RegisteredDevice check(
-            DeviceKey key, @Nullable String random, @Nullable String signMethod, @Nullable String signature) {
-        if (random == null || signature == null || signMethod == null) {
-            throw new DeviceRefusedException(BAD_PARAMETERS, "random, signMethod or sign is missing");
+    /**
+     * Who wants to register, with the proof.
+     *
+     * @param signature hex HMAC with the product's secret of {@code deviceName…productKey…random…}
+     * @param unlisted whether the device need not be known before, and is given a token in place of a secret
+     */
+    record Claim(
+            DeviceKey device,
+            @Nullable String random,
+            @Nullable String signMethod,
+            @Nullable String signature,
+            boolean unlisted) {
+
+        @Override
+        public String toString() {
+            return "Claim[" + device + ", unlisted=" + unlisted + "]";
         }
-        // An old SDK's document spells it hmac_md5.
-        String method = signMethod.replace("_", "");
-        if (!DeviceAuthenticator.isMethod(method)) {
-            throw new DeviceRefusedException(BAD_METHOD, "invalid sign method");
+    }
+
+    /**
+     * The device that may be given its secret, or, if it is unlisted, its token.
+     *
+     * @throws DeviceRefusedException if it may not
+     */
+    RegisteredDevice register(Claim claim, Instant now) {
+        checkSigned(claim);
+        RegisteredDevice known = state.device(claim.device());
+        if (known == null && !claim.unlisted()) {
+            throw new DeviceRefusedException(NO_DEVICE, "device not found");
         }
-        RegisteredProduct product = requireSwitchedOn(key.productKey());
-        String text = "deviceName" + key.deviceName() + "productKey" + key.productKey() + "random" + random;
-        if (!DeviceAuthenticator.isSigned(method, product.secret(), text, signature)) {
-            throw new DeviceRefusedException(BAD_SIGNATURE, "invalid sign");
+        RegisteredDevice device =
+                known == null ? RegisteredDevice.of(claim.device(), DurableFiles.randomHex(SECRET_BYTES), now) : known;
+        if (device.disabled()) {
+            throw new DeviceRefusedException(NO_DEVICE, "device not found");
         }
-        RegisteredDevice device = requireDevice(key);
         if (device.activated()) {
             throw new DeviceRefusedException(ACTIVE, "device is already active");
         }
+        if (claim.unlisted()) {
+            device = device.withToken(DurableFiles.randomHex(SECRET_BYTES));
+            state.put(device);
+        }
         return device;
+    }
+
+    private void checkSigned(Claim claim) {
+        if (claim.random() == null || claim.signature() == null || claim.signMethod() == null) {
+            throw new DeviceRefusedException(BAD_PARAMETERS, "random, signMethod or sign is missing");
+        }
+        // An old SDK's document spells it hmac_md5.
+        String method = claim.signMethod().replace("_", "");
+        if (!DeviceAuthenticator.isMethod(method)) {
+            throw new DeviceRefusedException(BAD_METHOD, "invalid sign method");
+        }
+        DeviceKey key = claim.device();
+        RegisteredProduct product = requireSwitchedOn(key.productKey());
+        String text = "deviceName" + key.deviceName() + "productKey" + key.productKey() + "random" + claim.random();
+        if (!DeviceAuthenticator.isSigned(method, product.secret(), text, claim.signature())) {
+            throw new DeviceRefusedException(BAD_SIGNATURE, "invalid sign");
+        }
     }
 
     /**
@@ -51,7 +93,10 @@ final class Registration {
      */
     RegisteredDevice checkSubDevice(DeviceKey key) {
         requireSwitchedOn(key.productKey());
-        RegisteredDevice device = requireDevice(key);
+        RegisteredDevice device = state.device(key);
+        if (device == null || device.disabled()) {
+            throw new DeviceRefusedException(NO_DEVICE, "device not found");
+        }
         if (device.activated() && device.gateway() == null) {
             throw new DeviceRefusedException(ACTIVE, "device is already active");
         }
@@ -67,13 +112,5 @@ final class Registration {
             throw new DeviceRefusedException(SWITCHED_OFF, "dynamic registration is switched off");
         }
         return product;
-    }
-
-    private RegisteredDevice requireDevice(DeviceKey key) {
-        RegisteredDevice device = state.device(key);
-        if (device == null || device.disabled()) {
-            throw new DeviceRefusedException(NO_DEVICE, "device not found");
-        }
-        return device;
     }
 }

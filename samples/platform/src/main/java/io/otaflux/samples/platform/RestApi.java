@@ -4,7 +4,6 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
@@ -20,12 +19,10 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.time.Instant;
-import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Publisher;
@@ -120,6 +117,16 @@ final class RestApi {
                         "/products/{productKey}/devices/{deviceName}/reset",
                         call -> call.send(operations.reset(call.device()))),
                 route(
+                        "PUT",
+                        "/products/{productKey}/devices/{deviceName}/certificate",
+                        call -> call.send(call.body(Certificate.class)
+                                .flatMap(it -> operations.trustCertificate(
+                                        call.device(), Limits.fingerprint(present("sha256", it.sha256())))))),
+                route(
+                        "DELETE",
+                        "/products/{productKey}/devices/{deviceName}/certificate",
+                        call -> call.send(operations.trustCertificate(call.device(), null))),
+                route(
                         "GET",
                         "/products/{productKey}/devices/{deviceName}/topology",
                         call -> call.send(operations.topology(call.device()))),
@@ -135,37 +142,100 @@ final class RestApi {
                         "POST",
                         "/products/{productKey}/devices/{deviceName}/topology/{subProductKey}/{subDeviceName}/invite",
                         call -> call.send(operations.invite(call.device(), call.subDevice()))),
-                route("GET", "/packages", call -> call.send(operations.packages())),
-                route("POST", "/packages", this::upload),
-                route("PUT", "/packages", this::upload),
-                route("GET", "/packages/{packageId}", call -> call.send(operations.firmware(call.path("packageId")))),
+                route(
+                        "GET",
+                        "/products/{productKey}/devices/{deviceName}/tasks",
+                        call -> call.send(operations.tasks(call.device()))),
+                route(
+                        "POST",
+                        "/products/{productKey}/devices/{deviceName}/tasks/cancel",
+                        call -> call.send(operations.cancelDevice(call.device(), call.query("job")))),
+                route(
+                        "GET",
+                        "/products/{productKey}/modules",
+                        call -> call.send(operations.modules(call.path("productKey")))),
+                route(
+                        "POST",
+                        "/products/{productKey}/modules",
+                        call -> call.body(NewModule.class)
+                                .flatMap(it -> operations.createModule(
+                                        call.path("productKey"),
+                                        present("name", it.name()),
+                                        it.alias(),
+                                        it.description()))
+                                .flatMap(it -> call.send(201, it))),
+                route(
+                        "PUT",
+                        "/products/{productKey}/modules/{module}",
+                        call -> call.body(ModuleTexts.class)
+                                .flatMap(it -> call.send(operations.editModule(
+                                        call.path("productKey"), call.path("module"), it.alias(), it.description())))),
+                route(
+                        "GET",
+                        "/products/{productKey}/groups",
+                        call -> call.send(operations.groups(call.path("productKey")))),
+                route(
+                        "GET",
+                        "/products/{productKey}/groups/{group}",
+                        call -> call.send(operations.group(call.path("productKey"), call.path("group")))),
+                route(
+                        "PUT",
+                        "/products/{productKey}/groups/{group}",
+                        call -> call.body(GroupMembers.class)
+                                .flatMap(it -> call.send(
+                                        operations.putGroup(call.path("productKey"), call.path("group"), it.names())))),
+                route("POST", "/files", this::uploadFile),
+                route("PUT", "/files", this::uploadFile),
+                route(
+                        "GET",
+                        "/packages",
+                        call -> call.send(operations
+                                .packages()
+                                .map(packages ->
+                                        packages.stream().map(PackageJson::of).toList()))),
+                route("POST", "/packages", this::addPackage),
+                route("PUT", "/packages", this::addPackage),
+                route(
+                        "GET",
+                        "/packages/{packageId}",
+                        call -> call.send(
+                                operations.firmware(call.path("packageId")).map(PackageJson::of))),
                 route(
                         "GET",
                         "/jobs",
                         call -> call.send(operations
                                 .jobs()
-                                .map(jobs -> jobs.stream().map(JobView::of).toList()))),
+                                .map(jobs -> jobs.stream().map(JobJson::of).toList()))),
                 route(
                         "POST",
                         "/jobs",
-                        call -> call.body(NewJob.class)
+                        call -> call.body(JobJson.New.class)
                                 .flatMap(it -> operations.createJob(it.request()))
-                                .flatMap(it -> call.send(201, JobView.of(it)))),
+                                .flatMap(it -> call.send(201, JobJson.of(it)))),
                 route(
                         "GET",
                         "/jobs/{jobId}",
-                        call -> call.send(operations.job(call.path("jobId")).map(JobView::of))),
+                        call -> call.send(operations.job(call.path("jobId")).map(JobJson::of))),
                 route(
                         "POST",
                         "/jobs/{jobId}/cancel",
-                        call -> call.send(
-                                operations.cancelJob(call.path("jobId")).map(JobView::of))),
-                route("GET", "/jobs/{jobId}/tasks", call -> call.send(operations.tasks(call.path("jobId")))),
-                route("GET", "/jobs/{jobId}/events", this::watchJob),
+                        call -> call.bodyIfAny(JobJson.Cancel.class)
+                                .map(JobJson.Cancel::flags)
+                                .defaultIfEmpty(CancelFlags.ALL)
+                                .flatMap(flags -> call.send(operations
+                                        .cancelJob(call.path("jobId"), flags)
+                                        .map(JobJson::of)))),
                 route(
-                        "GET",
-                        "/events",
-                        call -> call.stream(operations.events().map(this::event))));
+                        "POST",
+                        "/jobs/{jobId}/stop",
+                        call -> call.send(operations.stopJob(call.path("jobId")).map(JobJson::of))),
+                route("GET", "/jobs/{jobId}/tasks", this::listTasks),
+                route("GET", "/tasks/{taskId}", call -> call.send(operations.task(call.path("taskId")))),
+                route("POST", "/tasks/confirm", call -> call.withTasks(operations::confirm)),
+                route("POST", "/tasks/retry", call -> call.withTasks(operations::restart)),
+                route("POST", "/tasks/cancel", call -> call.withTasks(operations::cancelTasks)),
+                route("GET", "/jobs/{jobId}/events", this::watchJob),
+                route("GET", "/events", call -> call.stream(operations.events().map(this::event))));
     }
 
     /** One way to call the API; {@code open} without the token. */
@@ -213,7 +283,7 @@ final class RestApi {
 
     private Publisher<Void> dispatch(Call call) {
         WebPage.protect(call.response.responseHeaders());
-        if (!access.isForUs(call.request)) {
+        if (!access.isForUs(call.request.requestHeaders().get(HttpHeaderNames.HOST))) {
             return call.refuse(421, "MISDIRECTED_REQUEST", "this platform does not go by the name in the Host header");
         }
         boolean pathExists = false;
@@ -239,8 +309,7 @@ final class RestApi {
                     case GRANTED -> Mono.from(route.handler().apply(call));
                     case NO_TOKEN, WRONG_TOKEN -> {
                         call.response.header(HttpHeaderNames.WWW_AUTHENTICATE, "Bearer");
-                        yield call.refuse(
-                                401, "UNAUTHORIZED", "the API wants the platform's token as bearer token");
+                        yield call.refuse(401, "UNAUTHORIZED", "the API wants the platform's token as bearer token");
                     }
                     case TOO_MANY -> {
                         call.response.header(HttpHeaderNames.RETRY_AFTER, "1");
@@ -249,18 +318,49 @@ final class RestApi {
                 });
     }
 
-    private Mono<Void> upload(Call call) {
-        String module = call.query("module");
-        String signMethod = call.query("signMethod");
-        return operations
-                .addPackage(
-                        present("product", call.query("product")),
-                        module == null ? Limits.DEFAULT_MODULE : module,
-                        present("version", call.query("version")),
-                        signMethod == null ? SignMethod.SHA256 : SignMethod.parse(signMethod),
+    /** A package as JSON has files that were uploaded before; anything else is the only file itself. */
+    private Mono<Void> addPackage(Call call) {
+        String type = call.request.requestHeaders().get(HttpHeaderNames.CONTENT_TYPE, "");
+        if (type.startsWith(HttpHeaderValues.APPLICATION_JSON.toString())) {
+            return call.body(PackageJson.New.class)
+                    .flatMap(it -> operations.addPackage(it.request(), it.uploaded()))
+                    .flatMap(it -> call.send(201, PackageJson.of(it)));
+        }
+        PackageRequest request = new PackageJson.New(
+                        call.query("product"),
+                        call.query("module"),
+                        call.query("version"),
+                        call.query("name"),
+                        call.query("type"),
+                        call.query("srcVersion"),
+                        call.query("signMethod"),
                         call.query("customInfo"),
-                        Mono.defer(() -> artifacts.store(call.request.receive())))
+                        call.flag("needToVerify"),
+                        call.flag("digestSign"),
+                        null)
+                .request();
+        return operations
+                .addPackage(request, call.query("fileName"), Mono.defer(() -> artifacts.store(call.request.receive())))
+                .flatMap(it -> call.send(201, PackageJson.of(it)));
+    }
+
+    private Mono<Void> uploadFile(Call call) {
+        return operations
+                .upload(Mono.defer(() -> artifacts.store(call.request.receive())))
                 .flatMap(it -> call.send(201, it));
+    }
+
+    private Mono<Void> listTasks(Call call) {
+        String status = call.query("status");
+        TaskStatus only;
+        try {
+            only = status == null ? null : TaskStatus.valueOf(status);
+        } catch (IllegalArgumentException e) {
+            throw RequestRefusedException.invalid(
+                    "status must be one of " + List.of(TaskStatus.values()) + ", not '" + status + "'");
+        }
+        return call.send(operations.tasks(
+                call.path("jobId"), only, call.number("offset", 0), call.number("limit", Long.MAX_VALUE)));
     }
 
     private Publisher<Void> watchJob(Call call) {
@@ -271,7 +371,7 @@ final class RestApi {
                 .flatMap(job -> call.stream(operations
                         .watch(jobId)
                         .map(task -> event("task", task))
-                        .concatWith(operations.job(jobId).map(ended -> event("end", JobView.of(ended))))));
+                        .concatWith(operations.job(jobId).map(ended -> event("end", JobJson.of(ended))))));
     }
 
     private static <T> T present(String what, @Nullable T value) {
@@ -294,10 +394,13 @@ final class RestApi {
             return event("task", change.task());
         }
         if (event instanceof Job job) {
-            return event("job", JobView.of(job));
+            return event("job", JobJson.of(job));
         }
-        if (event instanceof FirmwarePackage firmware) {
-            return event("package", firmware);
+        if (event instanceof PackageView firmware) {
+            return event("package", PackageJson.of(firmware));
+        }
+        if (event instanceof ApplicationMessage message) {
+            return event(message.kind(), message);
         }
         if (event instanceof DeviceRemoved) {
             return event("device-removed", event);
@@ -354,10 +457,46 @@ final class RestApi {
             return values == null ? null : values.get(0);
         }
 
+        /** True or false; null if nothing is said. */
+        private @Nullable Boolean flag(String name) {
+            String value = query(name);
+            if (value != null && !value.equals("true") && !value.equals("false")) {
+                throw RequestRefusedException.invalid(name + " must be true or false, not '" + value + "'");
+            }
+            return value == null ? null : Boolean.valueOf(value);
+        }
+
+        private long number(String name, long otherwise) {
+            String value = query(name);
+            try {
+                long number = value == null ? otherwise : Long.parseLong(value);
+                if (number >= 0) {
+                    return number;
+                }
+            } catch (NumberFormatException e) {
+                log.debug("{} is no number", name, e);
+            }
+            throw RequestRefusedException.invalid(name + " must be a number from 0, not '" + value + "'");
+        }
+
         private <T> Mono<T> body(Class<T> type) {
+            return content().map(collected -> read(collected, type));
+        }
+
+        /** Empty if there is no body. */
+        private <T> Mono<T> bodyIfAny(Class<T> type) {
+            return content().filter(collected -> collected.length > 0).map(collected -> read(collected, type));
+        }
+
+        private Mono<byte[]> content() {
             return request.receive()
                     .collect(ByteArrayOutputStream::new, (collected, part) -> collect(collected, part))
-                    .map(collected -> read(collected.toByteArray(), type));
+                    .map(ByteArrayOutputStream::toByteArray);
+        }
+
+        private Mono<Void> withTasks(Function<Collection<String>, Mono<List<Task>>> command) {
+            return body(JobJson.TaskIds.class)
+                    .flatMap(it -> send(command.apply(it.taskIds() == null ? List.of() : it.taskIds())));
         }
 
         private void collect(ByteArrayOutputStream collected, ByteBuf part) {
@@ -433,77 +572,26 @@ final class RestApi {
 
     private record ProductSettings(@Nullable Boolean dynamicRegistration) {}
 
+    private record Certificate(@Nullable String sha256) {}
+
     private record NewDevice(@Nullable String deviceName) {}
 
-    private record NewJob(
-            @Nullable String packageId,
-            @Nullable JsonNode devices,
-            @Nullable Set<String> srcVersions,
-            @Nullable Integer timeoutInMinutes,
-            @Nullable Boolean needPush,
-            @Nullable Integer overwriteMode,
-            @Nullable Boolean multiModule,
-            @Nullable Map<String, String> tags) {
+    private record NewModule(
+            @Nullable String name,
+            @Nullable String alias,
+            @Nullable String description) {}
 
-        JobRequest request() {
-            return new JobRequest(
-                    present("packageId", packageId),
-                    names(),
-                    srcVersions == null ? Set.of() : srcVersions,
-                    timeoutInMinutes == null ? null : Duration.ofMinutes(timeoutInMinutes),
-                    needPush == null || needPush,
-                    OverwriteMode.ofNumber(overwriteMode == null ? 1 : overwriteMode),
-                    multiModule != null && multiModule,
-                    tags == null ? Map.of() : tags);
-        }
+    private record ModuleTexts(
+            @Nullable String alias, @Nullable String description) {}
 
-        /** A list of names, or {@code "ALL"}, which is also meant by nothing. */
-        private @Nullable List<String> names() {
-            if (devices == null
-                    || devices.isNull()
-                    || (devices.isTextual() && devices.asText().equals("ALL"))) {
-                return null;
+    private record GroupMembers(@Nullable List<String> devices) {
+
+        List<String> names() {
+            if (devices == null) {
+                throw RequestRefusedException.invalid("devices is missing: the names of the group's devices");
             }
-            if (!devices.isArray()) {
-                throw RequestRefusedException.invalid("devices must be \"ALL\" or a list of device names");
-            }
-            List<String> names = new ArrayList<>();
-            devices.forEach(name -> names.add(Limits.name("a device name", name.textValue())));
-            return names;
-        }
-    }
-
-    private record JobView(
-            String id,
-            String packageId,
-            Object devices,
-            Set<String> srcVersions,
-            @Nullable Long timeoutInMinutes,
-            boolean needPush,
-            int overwriteMode,
-            boolean multiModule,
-            Map<String, String> tags,
-            Job.Status status,
-            Map<TaskStatus, Integer> tasks,
-            Instant createdAt) {
-
-        static JobView of(Job job) {
-            JobRequest request = job.request();
-            List<String> devices = request.devices();
-            Duration timeout = request.timeout();
-            return new JobView(
-                    job.id(),
-                    request.packageId(),
-                    devices == null ? "ALL" : devices,
-                    request.sourceVersions(),
-                    timeout == null ? null : timeout.toMinutes(),
-                    request.needPush(),
-                    request.overwriteMode().number(),
-                    request.multiModule(),
-                    request.tags(),
-                    job.status(),
-                    job.tasks(),
-                    job.createdAt());
+            devices.forEach(name -> Limits.name("a device name", name));
+            return devices;
         }
     }
 }

@@ -11,29 +11,39 @@ record StateEntry(
         @Nullable FirmwarePackage firmware,
         @Nullable StoredJob job,
         @Nullable Task task,
+        @Nullable ProductModule module,
+        @Nullable DeviceGroup group,
         @JsonIgnore @Nullable Task before) {
 
     static StateEntry of(RegisteredProduct product) {
-        return new StateEntry(product, null, null, null, null, null, null);
+        return new StateEntry(product, null, null, null, null, null, null, null, null);
     }
 
     static StateEntry of(RegisteredDevice device) {
-        return new StateEntry(null, device, null, null, null, null, null);
+        return new StateEntry(null, device, null, null, null, null, null, null, null);
     }
 
     static StateEntry ofRemoved(DeviceKey device) {
-        return new StateEntry(null, null, device, null, null, null, null);
+        return new StateEntry(null, null, device, null, null, null, null, null, null);
     }
 
     static StateEntry of(FirmwarePackage firmware) {
-        return new StateEntry(null, null, null, firmware, null, null, null);
+        return new StateEntry(null, null, null, firmware, null, null, null, null, null);
     }
 
     static StateEntry of(StoredJob job) {
-        return new StateEntry(null, null, null, null, job, null, null);
+        return new StateEntry(null, null, null, null, job, null, null, null, null);
     }
 
     static StateEntry of(@Nullable Task before, Task task) {
-        return new StateEntry(null, null, null, null, null, task, before);
+        return new StateEntry(null, null, null, null, null, task, null, null, before);
+    }
+
+    static StateEntry of(ProductModule module) {
+        return new StateEntry(null, null, null, null, null, null, module, null, null);
+    }
+
+    static StateEntry of(DeviceGroup group) {
+        return new StateEntry(null, null, null, null, null, null, null, group, null);
     }
 }

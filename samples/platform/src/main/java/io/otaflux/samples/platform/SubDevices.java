@@ -149,10 +149,10 @@ final class SubDevices {
             case LIST_FOUND -> found(params);
             case SUB_REGISTER -> register(gateway, params);
             case SUB_UNREGISTER -> unregister(gateway, params);
-            case PRODUCT_REGISTER -> productRegister(gateway, params);
+            case PRODUCT_REGISTER -> productRegister(gateway, params, now);
             case LOGIN -> {
                 logIn(gateway, List.of(Login.of(object(params), null)), now);
-                yield name(key(params));
+                yield DeviceMessages.name(key(params));
             }
             case BATCH_LOGIN -> {
                 List<Login> logins = new ArrayList<>();
@@ -186,8 +186,7 @@ final class SubDevices {
             if (clientId == null || signature == null || method == null || !DeviceAuthenticator.isMethod(method)) {
                 throw new DeviceRefusedException(BAD_PARAMETERS, "clientId, sign or a known signMethod is missing");
             }
-            String text = "clientId" + clientId + "deviceName" + device.deviceName() + "productKey"
-                    + device.productKey() + (timestamp == null ? "" : "timestamp" + timestamp);
+            String text = DeviceAuthenticator.signedText(clientId, device, timestamp);
             return new Login(device, text, method, signature);
         }
 
@@ -287,18 +286,21 @@ final class SubDevices {
     }
 
     /** Registration with the product's secret also makes the sub-device one of this gateway's. */
-    private JsonNode productRegister(DeviceKey gateway, JsonNode params) {
+    private JsonNode productRegister(DeviceKey gateway, JsonNode params, Instant now) {
         ArrayNode successes = JSON.arrayNode();
         ArrayNode failures = JSON.arrayNode();
         for (JsonNode element : list(params.path("proxieds"), MAX_REGISTER)) {
             DeviceKey key = key(element);
             try {
                 checkNewcomer(gateway, key, null);
-                RegisteredDevice device = registration.check(
-                        key,
-                        DeviceMessages.text(element, "random"),
-                        DeviceMessages.text(element, "signMethod"),
-                        DeviceMessages.text(element, "sign"));
+                RegisteredDevice device = registration.register(
+                        new Registration.Claim(
+                                key,
+                                DeviceMessages.text(element, "random"),
+                                DeviceMessages.text(element, "signMethod"),
+                                DeviceMessages.text(element, "sign"),
+                                false),
+                        now);
                 if (device.gateway() == null) {
                     if (state.subDeviceCount(gateway) >= MAX_TOPOLOGY) {
                         throw new DeviceRefusedException(TOPOLOGY_FULL, "more than " + MAX_TOPOLOGY + " sub-devices");
@@ -307,7 +309,7 @@ final class SubDevices {
                 }
                 successes.add(secret(device));
             } catch (DeviceRefusedException refused) {
-                ObjectNode failure = name(key);
+                ObjectNode failure = DeviceMessages.name(key);
                 failure.put("code", refused.code());
                 failure.put("errorMessage", refused.why());
                 failures.add(failure);
@@ -534,8 +536,10 @@ final class SubDevices {
 
     private void tellError(DeviceKey gateway, DeviceKey device, int code, String why) {
         JsonNode id = JSON.textNode(Long.toString(++lastId));
-        notices.add(
-                new Notice(gateway, DeviceTopics.error(gateway), DeviceMessages.reply(id, code, name(device), why)));
+        notices.add(new Notice(
+                gateway,
+                DeviceTopics.error(gateway),
+                DeviceMessages.reply(id, code, DeviceMessages.name(device), why)));
     }
 
     private void tellSubDevice(RegisteredDevice device, String what) {
@@ -558,16 +562,9 @@ final class SubDevices {
         }
     }
 
-    private static ObjectNode name(DeviceKey device) {
-        ObjectNode name = JSON.objectNode();
-        name.put("productKey", device.productKey());
-        name.put("deviceName", device.deviceName());
-        return name;
-    }
-
     private static ArrayNode names(List<DeviceKey> devices) {
         ArrayNode names = JSON.arrayNode();
-        devices.forEach(device -> names.add(name(device)));
+        devices.forEach(device -> names.add(DeviceMessages.name(device)));
         return names;
     }
 

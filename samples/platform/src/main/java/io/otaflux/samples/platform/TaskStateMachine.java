@@ -10,18 +10,22 @@ import org.jspecify.annotations.Nullable;
  * same object if nothing changes. No clock, no storage, no device: who calls does the rest.
  *
  * <pre>
- *                 QUEUED        NOTIFIED        IN_PROGRESS       SUCCEEDED, FAILED, CANCELED
- *  offered        NOTIFIED      –               –                 –
- *  step 0…100     –             IN_PROGRESS*    step noted        –
- *  step &lt; 0       –             FAILED          FAILED            –
- *  target version SUCCEEDED     SUCCEEDED       SUCCEEDED         –
- *  source version –             –               –                 –
- *  other version  source noted† FAILED          FAILED            –
- *  time limit     –             –               FAILED            –
- *  cancelled      CANCELED      CANCELED        CANCELED          –
+ *                 CONFIRM        QUEUED         NOTIFIED      IN_PROGRESS   SUCCEEDED  FAILED   CANCELED
+ *  confirmed      QUEUED         –              –             –             –          –        –
+ *  offered        –              NOTIFIED       –             –             –          –        –
+ *  step 0…100     –              –              IN_PROGRESS*  step noted    –          –        –
+ *  step &lt; 0       –              –              FAILED        FAILED        –          –        –
+ *  target version SUCCEEDED      SUCCEEDED      SUCCEEDED     SUCCEEDED     –          –        –
+ *  source version –              –              –             –             –          –        –
+ *  other version  source noted†  source noted†  FAILED        FAILED        –          –        –
+ *  time limit     –              FAILED‡        –             FAILED        –          –        –
+ *  tried again    –              –              –             –             –          QUEUED   –
+ *  restarted      –              –              –             –             –          QUEUED   QUEUED
+ *  cancelled      CANCELED       CANCELED       CANCELED      CANCELED      –          –        –
  * </pre>
  *
- * * starts the time limit. † FAILED if the job does not take devices of that version.
+ * * starts the time limit, if it is not running. † FAILED if the job does not take devices of that version. ‡ of a task that
+ * is tried again: the time limit goes on from the first progress of all.
  *
  * <p>Sources: Alibaba's OTA documents and the comments of its API ("success if and only if the device reports the target
  * version"; "the time limit counts from the first progress report"; "a version that is neither source nor target while a
@@ -32,6 +36,11 @@ final class TaskStateMachine {
     private static final int COMPLETE = 100;
 
     private TaskStateMachine() {}
+
+    /** An application has confirmed the task. */
+    static Task confirmed(Task task, Instant now) {
+        return task.status() == TaskStatus.CONFIRM ? task.to(TaskStatus.QUEUED, "confirmed", now) : task;
+    }
 
     /** The task was pushed to the device, or given to it in answer to its query. */
     static Task offered(Task task, Instant now) {
@@ -51,9 +60,10 @@ final class TaskStateMachine {
         if (step < 0) {
             return task.at(step, null).to(TaskStatus.FAILED, description, now);
         }
-        Instant deadline = task.status() == TaskStatus.IN_PROGRESS
-                ? task.deadline()
-                : timeLimit == null ? null : now.plus(timeLimit);
+        Instant deadline = task.deadline();
+        if (deadline == null && task.status() == TaskStatus.NOTIFIED && timeLimit != null) {
+            deadline = now.plus(timeLimit);
+        }
         return task.at(step, deadline).to(TaskStatus.IN_PROGRESS, description, now);
     }
 
@@ -72,7 +82,7 @@ final class TaskStateMachine {
         if (version.equals(task.sourceVersion())) {
             return task;
         }
-        if (task.status() == TaskStatus.QUEUED && (sourceVersions.isEmpty() || sourceVersions.contains(version))) {
+        if (!isRunning(task) && (sourceVersions.isEmpty() || sourceVersions.contains(version))) {
             return task.from(version, now);
         }
         String mismatch = "version mismatch: the device reported " + version + ", neither the source version "
@@ -83,10 +93,37 @@ final class TaskStateMachine {
     /** Time has passed. */
     static Task expired(Task task, Instant now) {
         Instant deadline = task.deadline();
-        if (task.status() != TaskStatus.IN_PROGRESS || deadline == null || now.isBefore(deadline)) {
+        if (task.status().isFinal() || deadline == null || now.isBefore(deadline)) {
             return task;
         }
         return task.to(TaskStatus.FAILED, "timeout: no report of version " + task.targetVersion() + " in time", now);
+    }
+
+    /**
+     * A task that failed is offered again by itself.
+     *
+     * @param failed the task as it failed
+     * @param deadline the time limit that was running, which goes on
+     * @param notBefore when it is offered again
+     */
+    static Task triedAgain(Task failed, @Nullable Instant deadline, Instant notBefore, int of, Instant now) {
+        if (failed.status() != TaskStatus.FAILED) {
+            return failed;
+        }
+        int retry = failed.retries() + 1;
+        String why = "retry " + retry + " of " + of + " after: " + failed.description();
+        return failed.to(TaskStatus.QUEUED, why, now).at(0, deadline).waiting(retry, notBefore);
+    }
+
+    /** Somebody has the task done once more from the start. */
+    static Task restarted(Task task, String sourceVersion, Instant now) {
+        if (task.status() != TaskStatus.FAILED && task.status() != TaskStatus.CANCELED) {
+            return task;
+        }
+        return task.to(TaskStatus.QUEUED, "restarted", now)
+                .at(0, null)
+                .waiting(0, null)
+                .from(sourceVersion, now);
     }
 
     /** Somebody on the platform's side gave the task up. */

@@ -40,8 +40,16 @@ final class WebPage {
             "require-trusted-types-for 'script'",
             "trusted-types 'none'");
     private static final String DIRECTORY = "/page/";
-    private static final List<String> SCRIPTS =
-            List.of("app.js", "client.js", "devices.js", "digests.js", "dom.js", "jobs.js", "model.js", "packages.js", "table.js");
+    private static final List<String> SCRIPTS = List.of(
+            "app.js",
+            "client.js",
+            "devices.js",
+            "digests.js",
+            "dom.js",
+            "jobs.js",
+            "model.js",
+            "packages.js",
+            "table.js");
     private static final int ETAG_BYTES = 16;
 
     private static final class Asset {

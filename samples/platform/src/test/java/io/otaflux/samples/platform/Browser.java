@@ -119,8 +119,9 @@ final class Browser implements AutoCloseable {
 
     /** Waits until the page has this text in an element that is seen. */
     void sees(String css, String text) {
-        await("to see '" + text + "' in " + css).atMost(PATIENCE).untilAsserted(() -> assertThat(texts(css))
-                .anyMatch(it -> it.contains(text)));
+        await("to see '" + text + "' in " + css)
+                .atMost(PATIENCE)
+                .untilAsserted(() -> assertThat(texts(css)).anyMatch(it -> it.contains(text)));
     }
 
     void seesNo(String css) {
@@ -142,8 +143,9 @@ final class Browser implements AutoCloseable {
     }
 
     WebElement find(String css) {
-        await("for " + css).atMost(PATIENCE).until(() -> driver.findElements(By.cssSelector(css)).stream()
-                .anyMatch(WebElement::isDisplayed));
+        await("for " + css)
+                .atMost(PATIENCE)
+                .until(() -> driver.findElements(By.cssSelector(css)).stream().anyMatch(WebElement::isDisplayed));
         return driver.findElements(By.cssSelector(css)).stream()
                 .filter(WebElement::isDisplayed)
                 .findFirst()
@@ -153,8 +155,10 @@ final class Browser implements AutoCloseable {
     /** Clicks the button or link that is called this: the topmost dialog's, if one is open. */
     void click(String name) {
         await("to click '" + name + "'").atMost(PATIENCE).ignoreExceptions().until(() -> {
-            for (WebElement element : driver.findElements(By.cssSelector(inDialog("button, a, summary, .like-button")))) {
-                if (element.isDisplayed() && name.equals(element.getAccessibleName().strip())) {
+            for (WebElement element :
+                    driver.findElements(By.cssSelector(inDialog("button, a, summary, .like-button")))) {
+                if (element.isDisplayed()
+                        && name.equals(element.getAccessibleName().strip())) {
                     element.click();
                     return true;
                 }
@@ -164,9 +168,7 @@ final class Browser implements AutoCloseable {
     }
 
     private String inDialog(String css) {
-        return driver.findElements(By.cssSelector("dialog[open]")).isEmpty()
-                ? css
-                : "dialog[open] :is(" + css + ")";
+        return driver.findElements(By.cssSelector("dialog[open]")).isEmpty() ? css : "dialog[open] :is(" + css + ")";
     }
 
     void type(String name, String text) {
@@ -192,15 +194,18 @@ final class Browser implements AutoCloseable {
     /** The control with this name for who cannot see it. */
     WebElement control(String name) {
         WebElement[] found = new WebElement[1];
-        await("for the control '" + name + "'").atMost(PATIENCE).ignoreExceptions().until(() -> {
-            for (WebElement it : driver.findElements(By.cssSelector(inDialog("input, select, textarea")))) {
-                if (it.isDisplayed() && it.getAccessibleName().strip().startsWith(name)) {
-                    found[0] = it;
-                    return true;
-                }
-            }
-            return false;
-        });
+        await("for the control '" + name + "'")
+                .atMost(PATIENCE)
+                .ignoreExceptions()
+                .until(() -> {
+                    for (WebElement it : driver.findElements(By.cssSelector(inDialog("input, select, textarea")))) {
+                        if (it.isDisplayed() && it.getAccessibleName().strip().startsWith(name)) {
+                            found[0] = it;
+                            return true;
+                        }
+                    }
+                    return false;
+                });
         return found[0];
     }
 
@@ -231,8 +236,7 @@ final class Browser implements AutoCloseable {
     /** Lets go of files over an element, as a file manager does. */
     void drop(String css, Map<String, String> files) {
         find(css);
-        driver.executeScript(
-                """
+        driver.executeScript("""
                 const transfer = new DataTransfer();
                 for (const [name, content] of Object.entries(arguments[1])) {
                   transfer.items.add(new File([content], name));
@@ -241,26 +245,26 @@ final class Browser implements AutoCloseable {
                 for (const type of ['dragenter', 'dragover', 'drop']) {
                   target.dispatchEvent(new DragEvent(type, {dataTransfer: transfer, bubbles: true, cancelable: true}));
                 }
-                """,
-                css,
-                files);
+                """, css, files);
     }
 
     void chooseFile(Path file) {
-        driver.findElement(By.cssSelector("input[type=file]")).sendKeys(file.toAbsolutePath().toString());
+        driver.findElement(By.cssSelector("input[type=file]"))
+                .sendKeys(file.toAbsolutePath().toString());
     }
 
     /** Waits until who listens has been told this. */
     void says(String text) {
-        await("to hear '" + text + "'").atMost(PATIENCE).until(() -> text.equals(
-                driver.executeScript("return document.querySelector('[aria-live=polite]').textContent")));
+        await("to hear '" + text + "'")
+                .atMost(PATIENCE)
+                .until(() -> text.equals(
+                        driver.executeScript("return document.querySelector('[aria-live=polite]').textContent")));
     }
 
     /** What a checker of accessibility finds serious. */
     List<String> barriers() {
         driver.executeScript(accessibilityChecks);
-        Object found = driver.executeAsyncScript(
-                """
+        Object found = driver.executeAsyncScript("""
                 const done = arguments[arguments.length - 1];
                 axe.run(document, {resultTypes: ['violations']}).then(
                   (result) => done(JSON.stringify(result.violations)),
@@ -270,8 +274,9 @@ final class Browser implements AutoCloseable {
         for (JsonNode violation : json((String) found)) {
             String impact = violation.path("impact").asText();
             if (impact.equals("serious") || impact.equals("critical")) {
-                barriers.add(violation.path("id").asText() + ": " + violation.path("nodes").findValuesAsText("html")
-                        + " " + violation.path("nodes").findValuesAsText("failureSummary"));
+                barriers.add(violation.path("id").asText() + ": "
+                        + violation.path("nodes").findValuesAsText("html") + " "
+                        + violation.path("nodes").findValuesAsText("failureSummary"));
             }
         }
         return barriers;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -14,8 +15,91 @@ class DeviceAuthenticatorTest {
     private static final DeviceKey C_SDK_DEVICE = new DeviceKey("a1B2c3D4e5F", "dev01");
     private static final String MD5_WITHOUT_TIMESTAMP = "2ce7304ec0ddd548eb1492d65ac0b334";
 
-    private final DeviceAuthenticator authenticator =
-            new DeviceAuthenticator(Map.of(DEVICE, "secret", C_SDK_DEVICE, "secret")::get);
+    private static final String FINGERPRINT = "ab".repeat(32);
+
+    private final DeviceAuthenticator authenticator = new DeviceAuthenticator(new Known());
+
+    /** Two devices with one secret, one of them with a certificate and a token too. */
+    private static final class Known implements DeviceAuthenticator.Credentials {
+
+        @Override
+        public String secret(DeviceKey device) {
+            return Map.of(DEVICE, "secret", C_SDK_DEVICE, "secret").get(device);
+        }
+
+        @Override
+        public String token(DeviceKey device) {
+            return Map.of(DEVICE, "CANARY-token").get(device);
+        }
+
+        @Override
+        public DeviceKey ofCertificate(String fingerprint) {
+            return fingerprint.equals(FINGERPRINT) ? DEVICE : null;
+        }
+
+        @Override
+        public DeviceKey ofToken(String iotId, String iotToken) {
+            return iotId.equals("iot") && iotToken.equals("CANARY-iot") ? DEVICE : null;
+        }
+
+        @Override
+        public byte[] register(Registration.Claim claim) {
+            return claim.unlisted() && "r".equals(claim.random()) ? new byte[] {1} : null;
+        }
+    }
+
+    private Optional<DeviceKey> authenticate(String clientId, String username, String password) {
+        return admit(clientId, username, password, null).map(DeviceAuthenticator.Admission::device);
+    }
+
+    private Optional<DeviceAuthenticator.Admission> admit(
+            String clientId, String username, String password, String fingerprint) {
+        return authenticator.authenticate(new DeviceAuthenticator.Attempt(clientId, username, password, fingerprint));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource({
+        "the right certificate alone, '', '', abababababababababababababababababababababababababababababababab, true",
+        "with the user name of the C client before it knows who it is, '&', '', abababababababababababababababababababababababababababababababab, true",
+        "with the right name, device&pk, '', abababababababababababababababababababababababababababababababab, true",
+        "with the name of another, dev01&a1B2c3D4e5F, '', abababababababababababababababababababababababababababababababab, false",
+        "another certificate, '', '', 00, false",
+        "no certificate, device&pk, '', , false"
+    })
+    void aCertificateIsEnoughForItsDevice(
+            String why, String username, String password, String fingerprint, boolean admitted) {
+        Optional<DeviceAuthenticator.Admission> admission = admit("|securemode=2|", username, password, fingerprint);
+        assertThat(admission.isPresent()).as(why).isEqualTo(admitted);
+        admission.ifPresent(it -> {
+            assertThat(it.device()).isEqualTo(DEVICE);
+            assertThat(it.topic()).isEqualTo("/ext/auth/identity/response");
+            assertThat(new String(it.payload(), java.nio.charset.StandardCharsets.UTF_8))
+                    .isEqualTo("{\"productKey\":\"pk\",\"deviceName\":\"device\"}");
+        });
+    }
+
+    @Test
+    void aTokenIsEnoughWhereItWasGivenOut() {
+        String connwl = "pk.device|authType=connwl,securemode=-2,_ss=1,ext=3,_v=sdk-c-4.2.0|";
+        assertThat(authenticate(connwl, "device&pk", "CANARY-token")).contains(DEVICE);
+        assertThat(authenticate(connwl, "device&pk", "guess")).isEmpty();
+        assertThat(authenticate(connwl, "dev01&a1B2c3D4e5F", "CANARY-token")).isEmpty();
+        assertThat(authenticate("x|securemode=-1|", "iot", "CANARY-iot")).contains(DEVICE);
+        assertThat(authenticate("x|securemode=-1|", "iot", "guess")).isEmpty();
+    }
+
+    @Test
+    void aRegistrationIsNoLogin() {
+        String clientId = "new.pk|random=r,authType=regnwl,securemode=-2,signmethod=hmacsha256|";
+        DeviceAuthenticator.Admission admission =
+                admit(clientId, "new&pk", "00", null).orElseThrow();
+        assertThat(admission.isRegistration()).isTrue();
+        assertThat(admission.topic()).isEqualTo("/ext/regnwl");
+        assertThat(admit(clientId.replace("regnwl", "register"), "new&pk", "00", null))
+                .isEmpty();
+        assertThat(DeviceAuthenticator.isRegistration(clientId)).isTrue();
+        assertThat(DeviceAuthenticator.isRegistration("x|authType=connwl|")).isFalse();
+    }
 
     /** The SHA-1 one is printed in the vendor's document; the others follow from the documented algorithm. */
     @ParameterizedTest(name = "{0}")
@@ -27,7 +111,7 @@ class DeviceAuthenticatorTest {
     void theDocumentsExampleIsAccepted(String method, String password) {
         String clientId = "12345|securemode=2,signmethod=" + method + ",timestamp=789|";
 
-        assertThat(authenticator.authenticate(clientId, "device&pk", password)).contains(DEVICE);
+        assertThat(authenticate(clientId, "device&pk", password)).contains(DEVICE);
     }
 
     @ParameterizedTest(name = "{0}")
@@ -39,7 +123,7 @@ class DeviceAuthenticatorTest {
     void aTimestampIsOptional(String method, String password) {
         String clientId = "12345|securemode=2,signmethod=" + method + "|";
 
-        assertThat(authenticator.authenticate(clientId, "device&pk", password)).contains(DEVICE);
+        assertThat(authenticate(clientId, "device&pk", password)).contains(DEVICE);
     }
 
     @ParameterizedTest(name = "{0}")
@@ -52,14 +136,13 @@ class DeviceAuthenticatorTest {
         String clientId = "a1B2c3D4e5F.dev01|timestamp=2524608000000,_ss=1,_v=sdk-c-4.2.0,securemode=2,signmethod="
                 + method + ",ext=3,|";
 
-        assertThat(authenticator.authenticate(clientId, "dev01&a1B2c3D4e5F", password))
-                .contains(C_SDK_DEVICE);
+        assertThat(authenticate(clientId, "dev01&a1B2c3D4e5F", password)).contains(C_SDK_DEVICE);
     }
 
     @Test
     void hexDigitsMayHaveEitherCase() {
         for (String password : new String[] {MD5_WITHOUT_TIMESTAMP, MD5_WITHOUT_TIMESTAMP.toUpperCase(Locale.ROOT)}) {
-            assertThat(authenticator.authenticate("12345|signmethod=hmacmd5|", "device&pk", password))
+            assertThat(authenticate("12345|signmethod=hmacmd5|", "device&pk", password))
                     .contains(DEVICE);
         }
     }
@@ -67,8 +150,7 @@ class DeviceAuthenticatorTest {
     @ParameterizedTest
     @CsvSource({"12345", "12345||", "12345|securemode=3|", "'12345|a=b,,=,c|'", "12345|securemode=3"})
     void theMethodIsMd5WhenNoneIsNamed(String clientId) {
-        assertThat(authenticator.authenticate(clientId, "device&pk", MD5_WITHOUT_TIMESTAMP))
-                .contains(DEVICE);
+        assertThat(authenticate(clientId, "device&pk", MD5_WITHOUT_TIMESTAMP)).contains(DEVICE);
     }
 
     @ParameterizedTest(name = "{0}")
@@ -87,9 +169,7 @@ class DeviceAuthenticatorTest {
         "no user name, 12345,, 2ce7304ec0ddd548eb1492d65ac0b334"
     })
     void whatProvesNothingIsRefused(String why, String clientId, String username, String password) {
-        assertThat(authenticator.authenticate(clientId, username, password))
-                .as(why)
-                .isEmpty();
+        assertThat(authenticate(clientId, username, password)).as(why).isEmpty();
     }
 
     @ParameterizedTest

@@ -9,7 +9,9 @@ import java.io.IOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -113,7 +115,9 @@ class DeviceMessagesTest {
     @Test
     void aPushForMd5IsWhatTheRealPlatformSends() throws IOException {
         byte[] push = DeviceMessages.push(
-                offer(firmware("default", SignMethod.MD5, null), Map.of()), URI.create("http://h/f?signature=1"), NOW);
+                offer(firmware("default", SignMethod.MD5, null), Map.of()),
+                file -> URI.create("http://h/f?signature=1"),
+                NOW);
 
         assertThat(JSON.readTree(push)).isEqualTo(JSON.readTree("""
                         {"code":"1000","data":{"size":4252,"version":"1.1","url":"http://h/f?signature=1",
@@ -125,7 +129,7 @@ class DeviceMessagesTest {
     void aPushForSha256OfAModuleWithTags() throws IOException {
         byte[] push = DeviceMessages.push(
                 offer(firmware("app", SignMethod.SHA256, "{\"k\":1}"), Map.of("CANARY", "yes")),
-                URI.create("http://h/f"),
+                file -> URI.create("http://h/f"),
                 NOW);
 
         assertThat(JSON.readTree(push).get("data")).isEqualTo(JSON.readTree("""
@@ -137,7 +141,7 @@ class DeviceMessagesTest {
     @Test
     void theAnswerToAQueryHasTheDataOfThePush() throws IOException {
         Jobs.Offer offer = offer(firmware("app", SignMethod.MD5, null), Map.of());
-        URI url = URI.create("http://h/f");
+        Function<PackageFile, URI> url = file -> URI.create("http://h/f");
 
         JsonNode reply =
                 JSON.readTree(DeviceMessages.queryReply(DeviceMessages.readQuery(bytes("{\"id\":5}")), offer, url));
@@ -149,15 +153,77 @@ class DeviceMessagesTest {
         assertThat(reply.get("message").textValue()).isEqualTo("success");
     }
 
+    @Test
+    void aPushForDownloadOverMqttHasTheStreamAndNoUrl() throws IOException {
+        FirmwarePackage firmware = firmware("default", SignMethod.MD5, null);
+        Jobs.Offer offer = new Jobs.Offer(offer(firmware, Map.of()).task(), firmware, Map.of(), DownloadProtocol.MQTT);
+
+        byte[] push = DeviceMessages.push(
+                offer,
+                file -> {
+                    throw new AssertionError("no URL is wanted");
+                },
+                NOW);
+
+        assertThat(JSON.readTree(push)).isEqualTo(JSON.readTree("""
+                        {"code":"1000","data":{"size":4252,"streamId":12,"sign":"%1$s","dProtocol":"mqtt","version":"1.1",
+                         "signMethod":"Md5","streamFileId":1,"md5":"%1$s"},"id":1695281536874,"message":"success"}
+                        """.formatted("ab".repeat(16))));
+    }
+
+    @Test
+    void aPackageOfSeveralFilesHasNothingOfOneFile() throws IOException {
+        FirmwarePackage two = firmware(
+                SignMethod.MD5,
+                "1.0",
+                new PackageFile("a.bin", 5, "aa", "aaaa", "signature-a"),
+                new PackageFile("b.bin", 6, "bb", "bbbb", null));
+
+        byte[] push = DeviceMessages.push(offer(two, Map.of()), file -> URI.create("http://h/" + file.name()), NOW);
+
+        assertThat(JSON.readTree(push).get("data")).isEqualTo(JSON.readTree("""
+                        {"version":"1.1","signMethod":"Md5","isDiff":1,"module":"app","files":[
+                         {"fileSize":5,"fileName":"a.bin","fileUrl":"http://h/a.bin","fileMd5":"aa","fileSign":"aa",
+                          "digestsign":"signature-a"},
+                         {"fileSize":6,"fileName":"b.bin","fileUrl":"http://h/b.bin","fileMd5":"bb","fileSign":"bb"}]}
+                        """));
+    }
+
+    @Test
+    void aPackageOfOneFileNeverHasAListOfFiles() throws IOException {
+        FirmwarePackage one = firmware(SignMethod.SHA256, null, new PackageFile("a.bin", 5, "aa", "aaaa", "signature"));
+
+        byte[] push = DeviceMessages.push(offer(one, Map.of()), file -> URI.create("http://h/f"), NOW);
+
+        assertThat(JSON.readTree(push).get("data")).isEqualTo(JSON.readTree("""
+                        {"version":"1.1","signMethod":"Sha256","module":"app","size":5,"url":"http://h/f","sign":"aaaa",
+                         "digestsign":"signature"}
+                        """));
+    }
+
     private static FirmwarePackage firmware(String module, SignMethod method, @Nullable String customInfo) {
         return new FirmwarePackage(
-                "p1", "pk", module, "1.1", 4252, "ab".repeat(16), "cd".repeat(32), method, customInfo, NOW);
+                "p12",
+                "pk",
+                null,
+                module,
+                "1.1",
+                null,
+                List.of(new PackageFile(null, 4252, "ab".repeat(16), "cd".repeat(32), null)),
+                method,
+                customInfo,
+                false,
+                NOW);
+    }
+
+    private static FirmwarePackage firmware(SignMethod method, @Nullable String source, PackageFile... files) {
+        return new FirmwarePackage("p12", "pk", null, "app", "1.1", source, List.of(files), method, null, false, NOW);
     }
 
     private static Jobs.Offer offer(FirmwarePackage firmware, Map<String, String> tags) {
-        Task task = new Task(
-                "t1", "j1", "pk", "dn", firmware.module(), "1", "2", TaskStatus.NOTIFIED, 0, "", null, NOW, NOW);
-        return new Jobs.Offer(task, firmware, tags);
+        Task task = Task.create(
+                "t1", "j1", new DeviceKey("pk", "dn"), firmware.module(), "1", "2", TaskStatus.QUEUED, "", NOW);
+        return new Jobs.Offer(task, firmware, tags, DownloadProtocol.HTTPS);
     }
 
     private static byte[] bytes(String text) {

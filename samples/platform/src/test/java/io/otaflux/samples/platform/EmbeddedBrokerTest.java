@@ -437,7 +437,7 @@ class EmbeddedBrokerTest {
     }
 
     private void assertNotAuthorized(Consumer<DeviceClient.Options> options) {
-        assertRefused(Mqtt3ConnAckReturnCode.NOT_AUTHORIZED, options);
+        assertRefused(Mqtt3ConnAckReturnCode.BAD_USER_NAME_OR_PASSWORD, options);
     }
 
     private void assertRefused(Mqtt3ConnAckReturnCode code, Consumer<DeviceClient.Options> options) {

@@ -119,6 +119,8 @@ class FileBlocksTest {
     @ValueSource(ints = {256, 10_240, 131_072})
     void aFileArrivesInBlocksOfAnySize(int size) {
         ByteBuffer file = ByteBuffer.allocate(LENGTH);
+        int start = Math.max(0, LENGTH - 40 * size);
+        file.put(content, 0, start);
         while (file.hasRemaining()) {
             int offset = file.position();
             Frame frame = ask(

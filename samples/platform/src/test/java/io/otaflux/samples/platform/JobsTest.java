@@ -236,13 +236,13 @@ class JobsTest {
         inform(ONE, "1.0.0");
         jobs.startedListening(ONE, NOW);
         StoredJob job = jobs.createJob(JobRequest.of("p1").withTimeout(Duration.ofMinutes(5)), NOW);
-        jobs.expire(NOW.plus(Duration.ofDays(1)));
+        jobs.advance(NOW.plus(Duration.ofDays(1)));
         assertThat(onlyTask(job).status()).isEqualTo(TaskStatus.NOTIFIED);
 
         jobs.progressed(ONE, "app", 100, "", NOW);
-        jobs.expire(NOW.plus(Duration.ofMinutes(5)).minusMillis(1));
+        jobs.advance(NOW.plus(Duration.ofMinutes(5)).minusMillis(1));
         assertThat(onlyTask(job).status()).isEqualTo(TaskStatus.IN_PROGRESS);
-        jobs.expire(NOW.plus(Duration.ofMinutes(5)));
+        jobs.advance(NOW.plus(Duration.ofMinutes(5)));
         assertThat(onlyTask(job).status()).isEqualTo(TaskStatus.FAILED);
         assertThat(onlyTask(job).description()).contains("timeout");
     }
@@ -254,14 +254,15 @@ class JobsTest {
         StoredJob job = jobs.createJob(JobRequest.of("p1"), NOW);
         inform(TWO, "2.0.0");
 
-        Job cancelled = jobs.view(jobs.cancelJob(job.id(), NOW));
+        Job cancelled = jobs.view(jobs.cancelJob(job.id(), CancelFlags.ALL, NOW));
 
         assertThat(cancelled.status()).isEqualTo(Job.Status.CANCELED);
         assertThat(cancelled.tasks()).containsEntry(TaskStatus.CANCELED, 1).containsEntry(TaskStatus.SUCCEEDED, 1);
         assertThat(jobs.takePushes()).isEmpty();
         StoredJob next = jobs.createJob(JobRequest.of("p1").withDevices("one"), NOW);
         assertThat(onlyTask(next).status()).isEqualTo(TaskStatus.QUEUED);
-        assertThatThrownBy(() -> jobs.cancelJob(job.id(), NOW)).isInstanceOf(RequestRefusedException.class);
+        assertThatThrownBy(() -> jobs.cancelJob(job.id(), CancelFlags.ALL, NOW))
+                .isInstanceOf(RequestRefusedException.class);
     }
 
     @Test
@@ -282,8 +283,9 @@ class JobsTest {
         assertThatThrownBy(() -> jobs.createProduct(name, NOW)).isInstanceOf(RequestRefusedException.class);
         assertThatThrownBy(() -> jobs.createDevice(new DeviceKey("pk", name), "s", NOW))
                 .isInstanceOf(RequestRefusedException.class);
-        assertThatThrownBy(() -> jobs.checkPackage("pk", name, "1", null)).isInstanceOf(RequestRefusedException.class);
-        assertThatThrownBy(() -> jobs.checkPackage("pk", "app", name, null))
+        assertThatThrownBy(() -> jobs.packages().check(PackageRequest.of("pk", name, "1")))
+                .isInstanceOf(RequestRefusedException.class);
+        assertThatThrownBy(() -> jobs.packages().check(PackageRequest.of("pk", "app", name)))
                 .isInstanceOf(RequestRefusedException.class);
     }
 
@@ -319,12 +321,8 @@ class JobsTest {
 
     private String add(String module, String version) {
         return jobs.addPackage(
-                        "pk",
-                        module,
-                        version,
-                        new ArtifactFiles.StoredFile("5".repeat(64), "5".repeat(32), 5),
-                        SignMethod.MD5,
-                        null,
+                        PackageRequest.of("pk", module, version),
+                        List.of(new PackageFile(null, 5, "5".repeat(32), "5".repeat(64), null)),
                         NOW)
                 .id();
     }

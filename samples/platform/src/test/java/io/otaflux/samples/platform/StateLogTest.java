@@ -62,7 +62,7 @@ class StateLogTest {
 
         new StateLog(directory, new PlatformState()).close();
 
-        assertThat(Files.readAllLines(file)).hasSize(5);
+        assertThat(Files.readAllLines(file)).hasSize(6);
     }
 
     @Test
@@ -143,19 +143,22 @@ class StateLogTest {
         Jobs jobs = new Jobs(state);
         jobs.createProduct("pk", NOW);
         jobs.createDevice(DEVICE, "hush", NOW);
-        jobs.addPackage("pk", "app", "2", new ArtifactFiles.StoredFile("a", "b", 5), SignMethod.MD5, "custom", NOW);
+        jobs.addPackage(
+                PackageRequest.of("pk", "app", "2").withCustomInfo("custom"),
+                List.of(new PackageFile("a.bin", 5, "b", "a", "signature")),
+                NOW);
         jobs.informed(DEVICE, "app", "1", false, NOW);
         jobs.startedListening(DEVICE, NOW);
         jobs.createJob(
-                new JobRequest(
-                        "p1",
-                        List.of("dn"),
-                        java.util.Set.of("1"),
-                        Duration.ofMinutes(5),
-                        true,
-                        OverwriteMode.KEEP_EARLIER,
-                        true,
-                        Map.of("k", "v")),
+                JobRequest.of("p1")
+                        .withDevices("dn")
+                        .withSourceVersions("1")
+                        .withSchedule(null, NOW.plus(Duration.ofHours(2)))
+                        .withTimeout(Duration.ofMinutes(50))
+                        .withRetries(Duration.ofMinutes(10), 2)
+                        .withMaximumPerMinute(20)
+                        .withMultiModule()
+                        .withTags(Map.of("k", "v")),
                 NOW);
         jobs.progressed(DEVICE, "app", 7, "seven", NOW);
     }

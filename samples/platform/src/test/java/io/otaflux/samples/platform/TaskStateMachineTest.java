@@ -1,6 +1,7 @@
 package io.otaflux.samples.platform;
 
 import static io.otaflux.samples.platform.TaskStatus.CANCELED;
+import static io.otaflux.samples.platform.TaskStatus.CONFIRM;
 import static io.otaflux.samples.platform.TaskStatus.FAILED;
 import static io.otaflux.samples.platform.TaskStatus.IN_PROGRESS;
 import static io.otaflux.samples.platform.TaskStatus.NOTIFIED;
@@ -11,6 +12,7 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -28,11 +30,32 @@ class TaskStateMachineTest {
 
     private static Task task(TaskStatus status) {
         Instant deadline = status == IN_PROGRESS ? CREATED.plus(LIMIT) : null;
-        return new Task("t1", "j1", "pk", "dn", "app", "1.0.0", "2.0.0", status, 0, "", deadline, CREATED, CREATED);
+        return new Task(
+                "t1", "j1", "pk", "dn", "app", "1.0.0", "2.0.0", status, 0, "", deadline, 0, null, List.of(), CREATED,
+                CREATED);
     }
 
     static Stream<Arguments> transitions() {
         return Stream.of(
+                row("confirmed: queued", CONFIRM, confirmed(), QUEUED),
+                row("confirmed twice: still queued", QUEUED, confirmed(), QUEUED),
+                row("not offered before it is confirmed", CONFIRM, offered(), CONFIRM),
+                row("progress before it is confirmed is an earlier task's", CONFIRM, step(10), CONFIRM),
+                row("target version before it is confirmed: succeeded", CONFIRM, version("2.0.0"), SUCCEEDED),
+                row("foreign version before it is confirmed: still unconfirmed", CONFIRM, version("1.5.0"), CONFIRM),
+                row(
+                        "foreign version that the job does not take, unconfirmed: failed",
+                        CONFIRM,
+                        excluded("1.5.0"),
+                        FAILED),
+                row("cancelled before it is confirmed", CONFIRM, cancelled(), CANCELED),
+                row("time limit of an earlier try, while queued: failed", QUEUED, triedBefore(), FAILED),
+                row("tried again after a failure: queued", FAILED, triedAgain(), QUEUED),
+                row("restarted after a failure: queued", FAILED, restarted(), QUEUED),
+                row("restarted after it was cancelled: queued", CANCELED, restarted(), QUEUED),
+                row("restarted after success: nothing", SUCCEEDED, restarted(), SUCCEEDED),
+                row("restarted while in progress: nothing", IN_PROGRESS, restarted(), IN_PROGRESS),
+                row("tried again although cancelled: nothing", CANCELED, triedAgain(), CANCELED),
                 row("pushed while queued: notified", QUEUED, offered(), NOTIFIED),
                 row("pushed again while notified: still notified", NOTIFIED, offered(), NOTIFIED),
                 row("pushed again while in progress: still in progress", IN_PROGRESS, offered(), IN_PROGRESS),
@@ -90,6 +113,7 @@ class TaskStateMachineTest {
                                 version("1.0.0"),
                                 version("1.5.0"),
                                 expiredAt(Instant.MAX),
+                                confirmed(),
                                 cancelled())
                         .map(event -> event.apply(task)))
                 .allSatisfy(after -> assertThat(after).isSameAs(task));
@@ -138,6 +162,62 @@ class TaskStateMachineTest {
 
     private static Arguments row(String name, TaskStatus from, UnaryOperator<Task> event, TaskStatus to) {
         return arguments(name, from, event, to);
+    }
+
+    @Test
+    void aTaskThatIsTriedAgainKeepsItsTimeLimitAndARestartedOneDoesNot() {
+        Task running = step(40).apply(task(NOTIFIED));
+        Task failed = step(-2).apply(running);
+        Task again = TaskStateMachine.triedAgain(failed, running.deadline(), NOW.plusSeconds(600), 2, NOW);
+
+        assertThat(again.deadline()).isEqualTo(running.deadline());
+        assertThat(again.retries()).isEqualTo(1);
+        assertThat(again.notBefore()).isEqualTo(NOW.plusSeconds(600));
+        assertThat(again.step()).isZero();
+        assertThat(again.description()).isEqualTo("retry 1 of 2 after: words");
+        Task told = offered().apply(again);
+        assertThat(told.notBefore()).isNull();
+        assertThat(TaskStateMachine.progressed(told, 1, "", LIMIT, NOW.plusSeconds(601))
+                        .deadline())
+                .as("counted from the first progress of all")
+                .isEqualTo(running.deadline());
+
+        Task restarted = TaskStateMachine.restarted(failed, "1.1.0", NOW);
+        assertThat(restarted.deadline()).isNull();
+        assertThat(restarted.retries()).isZero();
+        assertThat(restarted.sourceVersion()).isEqualTo("1.1.0");
+    }
+
+    @Test
+    void theHistoryHasEveryStatusWithItsTimeAndReason() {
+        Task task = Task.create("t1", "j1", new DeviceKey("pk", "dn"), "app", "1", "2", CONFIRM, "", CREATED);
+
+        Task failed = step(-2).apply(step(40).apply(
+                        step(20).apply(offered().apply(confirmed().apply(task)))));
+
+        assertThat(failed.history())
+                .containsExactly(
+                        new Task.Transition(CONFIRM, CREATED, ""),
+                        new Task.Transition(QUEUED, NOW, "confirmed"),
+                        new Task.Transition(NOTIFIED, NOW, "confirmed"),
+                        new Task.Transition(IN_PROGRESS, NOW, "words"),
+                        new Task.Transition(FAILED, NOW, "words"));
+    }
+
+    private static UnaryOperator<Task> confirmed() {
+        return task -> TaskStateMachine.confirmed(task, NOW);
+    }
+
+    private static UnaryOperator<Task> triedAgain() {
+        return task -> TaskStateMachine.triedAgain(task, null, NOW, 1, NOW);
+    }
+
+    private static UnaryOperator<Task> triedBefore() {
+        return task -> TaskStateMachine.expired(task.at(0, NOW), NOW);
+    }
+
+    private static UnaryOperator<Task> restarted() {
+        return task -> TaskStateMachine.restarted(task, "1.0.0", NOW);
     }
 
     private static UnaryOperator<Task> offered() {

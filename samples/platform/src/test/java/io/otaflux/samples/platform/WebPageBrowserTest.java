@@ -69,7 +69,8 @@ class WebPageBrowserTest {
         }
         assertThat(browser.requests())
                 .filteredOn(uri -> !List.of("about", "blob", "chrome", "data").contains(uri.getScheme()))
-                .allMatch(uri -> uri.getPort() == platform.httpPort() && uri.getHost().equals("127.0.0.1"))
+                .allMatch(uri ->
+                        uri.getPort() == platform.httpPort() && uri.getHost().equals("127.0.0.1"))
                 .noneMatch(uri -> String.valueOf(uri.getQuery()).contains(platform.token()));
     }
 
@@ -172,7 +173,9 @@ class WebPageBrowserTest {
         browser.click("History of edge-2");
         browser.sees("dialog .history", MARKUP);
         browser.click("Close");
-        assertThat(browser.run("return window.broken ?? document.querySelectorAll('main img, main script, dialog img').length"))
+        assertThat(
+                        browser.run(
+                                "return window.broken ?? document.querySelectorAll('main img, main script, dialog img').length"))
                 .as("markup of a device is text")
                 .isEqualTo(0L);
     }
@@ -237,7 +240,8 @@ class WebPageBrowserTest {
     void devicesComeAndGoAndTellTheirVersions() throws Exception {
         platform.createProduct("live");
         browser.sees("select", "live");
-        DeviceClient device = DeviceClient.connect(platform.mqttPort(), platform.createDevice("live", "comes-and-goes"));
+        DeviceClient device =
+                DeviceClient.connect(platform.mqttPort(), platform.createDevice("live", "comes-and-goes"));
         devices.add(device);
         browser.sees(row("comes-and-goes"), "Online");
         device.inform("app", "7.7.7");
@@ -329,7 +333,8 @@ class WebPageBrowserTest {
                 browser.prefer(scheme, true);
                 for (String view : List.of("#/devices", "#/packages", "#/jobs", "#/jobs/" + job.id())) {
                     browser.go(view);
-                    browser.sees("tbody tr", view.equals("#/jobs") ? job.id() : view.contains("jobs") ? "Failed" : "looks");
+                    browser.sees(
+                            "tbody tr", view.equals("#/jobs") ? job.id() : view.contains("jobs") ? "Failed" : "looks");
                     check(scheme + width + view, width);
                 }
                 browser.go("#/devices");

@@ -38,8 +38,8 @@ public final class DynamicRegistration {
 
     /** How the platform is asked. */
     public enum Way {
-        /** With the product's secret over HTTPS, for a device that the platform knows by name. */
-        HTTPS,
+        /** With the product's secret over HTTP, for a device that the platform knows by name. */
+        HTTP,
         /** With the product's secret over MQTT, for a device that the platform knows by name. */
         MQTT,
         /** With the product's secret over MQTT, for any device; it gets a token and no secret. */
@@ -109,8 +109,8 @@ public final class DynamicRegistration {
                             new DeviceId(required(answer, "productKey"), required(answer, "deviceName"))));
         }
         String random = random();
-        if (way == Way.HTTPS) {
-            return new HttpsRegistration(endpoint, timeout).ask(registering, productSecret, random, signMethod);
+        if (way == Way.HTTP) {
+            return new HttpRegistration(endpoint, timeout).ask(registering, productSecret, random, signMethod);
         }
         boolean known = way == Way.MQTT;
         Login login = Login.registering(
@@ -206,7 +206,7 @@ public final class DynamicRegistration {
         private @Nullable CredentialStore store;
         private SignMethod signMethod = SignMethod.HMAC_SHA256;
         private Duration timeout = Duration.ofSeconds(10);
-        private Way way = Way.HTTPS;
+        private Way way = Way.HTTP;
 
         private Builder() {}
 
@@ -228,9 +228,15 @@ public final class DynamicRegistration {
             return this;
         }
 
-        /** The port. Defaults to 443 for HTTPS, and for MQTT to what {@link AliyunDevice.Builder#port} does. */
+        /** The port. Defaults to 443 for HTTP with TLS and 80 without, and for MQTT to what {@link AliyunDevice.Builder#port} does. */
         public Builder port(int port) {
             platform.port(port);
+            return this;
+        }
+
+        /** Talks without TLS: everybody on the way can read the secret that is handed out. Defaults to TLS. */
+        public Builder plainTcp() {
+            platform.plainTcp();
             return this;
         }
 
@@ -253,7 +259,7 @@ public final class DynamicRegistration {
             return this;
         }
 
-        /** How the platform is asked. Defaults to {@link Way#HTTPS}, and to {@link Way#CERTIFICATE} with a certificate. */
+        /** How the platform is asked. Defaults to {@link Way#HTTP}, and to {@link Way#CERTIFICATE} with a certificate. */
         public Builder way(Way way) {
             this.way = way;
             return this;
@@ -305,7 +311,7 @@ public final class DynamicRegistration {
             if (productSecret.value().isEmpty()) {
                 throw new IllegalArgumentException("product secret: empty");
             }
-            Endpoint endpoint = way == Way.HTTPS ? platform.https() : platform.mqtt(productKey, null);
+            Endpoint endpoint = way == Way.HTTP ? platform.http() : platform.mqtt(productKey, null);
             return new DynamicRegistration(
                     this, endpoint, new DeviceId(productKey, deviceName), Objects.requireNonNull(productSecret));
         }

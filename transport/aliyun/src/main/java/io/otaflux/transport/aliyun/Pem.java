@@ -88,11 +88,11 @@ final class Pem {
             throw new IllegalArgumentException(
                     "key: " + file + " has no PEM key (expected: PRIVATE KEY, not encrypted)");
         }
-        byte[] bytes = Base64.getMimeDecoder().decode(pem.group(2));
-        byte[] encoded = pem.group(1) == null ? bytes : sequence(RSA, element(0x04, bytes));
         try {
+            byte[] bytes = Base64.getMimeDecoder().decode(pem.group(2));
+            byte[] encoded = pem.group(1) == null ? bytes : sequence(RSA, element(0x04, bytes));
             return KeyFactory.getInstance(algorithm).generatePrivate(new PKCS8EncodedKeySpec(encoded));
-        } catch (InvalidKeySpecException e) {
+        } catch (InvalidKeySpecException | IllegalArgumentException e) {
             throw new IllegalArgumentException(
                     "key: " + file + " is none of " + algorithm + ", which its certificate is for");
         }

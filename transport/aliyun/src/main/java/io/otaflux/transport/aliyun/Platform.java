@@ -72,17 +72,16 @@ final class Platform {
                 identity);
     }
 
-    /** Where products and devices are registered over HTTPS. */
-    Endpoint https() {
+    /** Where devices are registered over HTTP. */
+    Endpoint http() {
         check();
         if (host == null && region == null) {
-            throw new IllegalArgumentException("region: none (expected: one, to register over HTTPS)");
-        }
-        if (!tls) {
-            throw new IllegalArgumentException("plain TCP: chosen (expected: TLS, to register over HTTPS)");
+            throw new IllegalArgumentException("region: none (expected: one, to register over HTTP)");
         }
         return endpoint(
-                host != null ? host() : "iot-auth." + checked("region", region, LABEL) + ".aliyuncs.com", 443, null);
+                host != null ? host() : "iot-auth." + checked("region", region, LABEL) + ".aliyuncs.com",
+                tls ? 443 : 80,
+                null);
     }
 
     private Endpoint endpoint(String name, int defaultPort, @Nullable KeyManagerFactory identity) {

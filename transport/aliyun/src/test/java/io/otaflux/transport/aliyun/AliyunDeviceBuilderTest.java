@@ -3,6 +3,7 @@ package io.otaflux.transport.aliyun;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import io.otaflux.DeviceId;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -24,6 +25,43 @@ class AliyunDeviceBuilderTest {
     void anInstanceHasItsOwnHost() {
         assertThat(device(builder -> builder.instanceId("iot-060a0001")))
                 .hasToString("AliyunDevice[a1B2/dev at iot-060a0001.mqtt.iothub.aliyuncs.com:1883 (TLS)]");
+    }
+
+    @Test
+    void someInstancesHaveTheUnifiedHost() {
+        assertThat(device(builder -> builder.unifiedInstanceId("iot-060a0001")))
+                .hasToString("AliyunDevice[a1B2/dev at iot-060a0001.iot-as-mqtt.unify.aliyuncs.com:1883 (TLS)]");
+    }
+
+    @Test
+    void aDeviceWithACertificateHasTheHostForThose(@TempDir Path directory) throws Exception {
+        Authority.Server device = Authority.create(directory).client("device");
+        AliyunDevice.Builder certified = AliyunDevice.builder()
+                .certificate(device.certificate(), device.key())
+                .credentials(new Credentials.Certified(new DeviceId("a1B2", "dev")));
+
+        assertThat(certified.region("cn-shanghai").build())
+                .hasToString("AliyunDevice[a1B2/dev at x509.itls.cn-shanghai.aliyuncs.com:1883 (TLS)]");
+    }
+
+    @Test
+    void aCertificateAndItsIdentityGoTogether(@TempDir Path directory) throws Exception {
+        Authority.Server device = Authority.create(directory).client("device");
+        Credentials identity = new Credentials.Certified(new DeviceId("a1B2", "dev"));
+
+        assertRefused(builder -> builder.region("x").credentials(identity), "certificate: none");
+        assertRefused(
+                builder -> builder.region("x").certificate(device.certificate(), device.key()), "certificate: given");
+        assertRefused(
+                builder -> builder.host("x")
+                        .plainTcp()
+                        .credentials(identity)
+                        .certificate(device.certificate(), device.key()),
+                "certificate: given (expected: none with plain TCP)");
+        assertRefused(builder -> builder.certificate(device.key(), device.key()), "certificate: " + device.key());
+        assertRefused(
+                builder -> builder.certificate(directory.resolve("absent.pem"), device.key()),
+                "certificate: " + directory.resolve("absent.pem"));
     }
 
     @Test
@@ -66,6 +104,7 @@ class AliyunDeviceBuilderTest {
     void thereIsOnePlatform() {
         assertRefused(builder -> builder, "platform");
         assertRefused(builder -> builder.region("x").host("y"), "platform");
+        assertRefused(builder -> builder.unifiedInstanceId("x").host("y"), "platform");
         assertRefused(builder -> builder.region("x").instanceId("y"), "platform");
     }
 

@@ -51,7 +51,12 @@ record Authority(Path directory, X509Certificate self, PrivateKey key) {
 
     /** The certificate and key of a client of that name. */
     Server client(String name) throws Exception {
-        return issue(name, pair(), new GeneralName(GeneralName.dNSName, name));
+        return client(name, pair());
+    }
+
+    /** The same with a key of another kind. */
+    Server client(String name, KeyPair pair) throws Exception {
+        return issue(name, pair, new GeneralName(GeneralName.dNSName, name));
     }
 
     private Server issue(String name, KeyPair pair, GeneralName... names) throws Exception {

@@ -63,7 +63,7 @@ class DynamicRegistrationTest {
         assertThat(Login.signRegistration(device, secret, "8Ygb7ULYh53B6OA", method)
                         .value())
                 .isEqualTo(expected);
-        assertThat(HttpsRegistration.form(device, secret, "8Ygb7ULYh53B6OA", method))
+        assertThat(HttpRegistration.form(device, secret, "8Ygb7ULYh53B6OA", method))
                 .isEqualTo("productKey=ProductKey&deviceName=DeviceName&random=8Ygb7ULYh53B6OA&sign=" + expected
                         + "&signMethod=" + method.wireName());
     }
@@ -392,8 +392,10 @@ class DynamicRegistrationTest {
         assertThatThrownBy(() ->
                         product().region("cn-shanghai").timeout(Duration.ZERO).build())
                 .hasMessageStartingWith("timeout: PT0S");
+        assertThat(product().host("127.0.0.1").plainTcp().build())
+                .hasToString("DynamicRegistration[pk/dn at 127.0.0.1:80 (plain TCP), HTTP]");
         assertThat(product().region("cn-shanghai").build())
-                .hasToString("DynamicRegistration[pk/dn at iot-auth.cn-shanghai.aliyuncs.com:443 (TLS), HTTPS]");
+                .hasToString("DynamicRegistration[pk/dn at iot-auth.cn-shanghai.aliyuncs.com:443 (TLS), HTTP]");
     }
 
     private static DynamicRegistration.Builder product() {

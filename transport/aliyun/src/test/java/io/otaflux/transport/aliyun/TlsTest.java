@@ -70,6 +70,71 @@ class TlsTest {
         }
     }
 
+    @Test
+    void aDeviceProvesWithItsCertificateWhoItIs() throws Exception {
+        Authority.Server certificate = authority.client("device");
+        Authority stranger = Authority.create(Files.createDirectory(directory.resolve("stranger")));
+        Authority.Server foreign = stranger.client("device");
+        Authority.Server server = authority.server(LOOPBACK);
+        try (MosquittoBroker broker = MosquittoBroker.configure()
+                .tls(server.certificate(), server.key())
+                .line("cafile " + authority.certificate())
+                .line("require_certificate true")
+                .start()) {
+            assertNeverLetIn(device(broker).trust(authority.certificate()));
+            assertNeverLetIn(certified(broker).certificate(foreign.certificate(), foreign.key()));
+            assertThat(broker.log()).doesNotContain("New client connected");
+
+            AliyunDevice device = certified(broker)
+                    .certificate(certificate.certificate(), certificate.key())
+                    .build();
+            device.connect().as(StepVerifier::create).expectComplete().verify(PATIENCE);
+
+            assertThat(broker.log())
+                    .contains("as a1B2c3D4e5F.dev01|securemode=2,signmethod=hmacsha1,timestamp=2524608000000| ")
+                    .contains("u'dev01&a1B2c3D4e5F'");
+            device.close().block(PATIENCE);
+        }
+    }
+
+    @Test
+    void aTokenIsAPasswordAsItIs() throws Exception {
+        Authority.Server server = authority.server(LOOPBACK);
+        try (MosquittoBroker broker = MosquittoBroker.configure()
+                .tls(server.certificate(), server.key())
+                .user("dev01&a1B2c3D4e5F", "CANARY-token")
+                .start()) {
+            AliyunDevice device = device(broker)
+                    .trust(authority.certificate())
+                    .credentials(new Credentials.DeviceToken(TestPlatform.DEVICE, "abc", "CANARY-token"))
+                    .build();
+
+            device.connect().as(StepVerifier::create).expectComplete().verify(PATIENCE);
+
+            assertThat(broker.log()).contains("as abc|authType=connwl,securemode=-2| ");
+            device.close().block(PATIENCE);
+        }
+    }
+
+    private AliyunDevice.Builder certified(MosquittoBroker broker) {
+        return device(broker)
+                .trust(authority.certificate())
+                .credentials(new Credentials.Certified(TestPlatform.DEVICE));
+    }
+
+    private static void assertNeverLetIn(AliyunDevice.Builder builder) {
+        AliyunDevice device = builder.build();
+        device.events()
+                .ofType(DeviceEvent.ConnectFailed.class)
+                .take(2)
+                .doOnSubscribe(listening -> device.connect().subscribe(connected -> {}, closed -> {}))
+                .as(StepVerifier::create)
+                .expectNextCount(2)
+                .expectComplete()
+                .verify(PATIENCE);
+        device.close().block(PATIENCE);
+    }
+
     private static void assertNeverConnects(MosquittoBroker broker, AliyunDevice.Builder builder) {
         AliyunDevice device = builder.build();
         List<DeviceEvent> events = new CopyOnWriteArrayList<>();

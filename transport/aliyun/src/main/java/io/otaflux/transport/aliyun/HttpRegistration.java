@@ -30,17 +30,17 @@ import reactor.adapter.JdkFlowAdapter;
 import reactor.core.publisher.Mono;
 
 /**
- * The one request of a registration over HTTPS. The Java platform's own client will do for that: one POST in a device's life
+ * The one request of a registration over HTTP. The Java platform's own client will do for that: one POST in a device's life
  * is no reason for this module to depend on an HTTP library. It follows no redirect, which would take the signature elsewhere.
  */
-final class HttpsRegistration {
+final class HttpRegistration {
 
     private static final int LARGEST_ANSWER = 64 * 1024;
 
     private final Endpoint endpoint;
     private final Duration timeout;
 
-    HttpsRegistration(Endpoint endpoint, Duration timeout) {
+    HttpRegistration(Endpoint endpoint, Duration timeout) {
         this.endpoint = endpoint;
         this.timeout = timeout;
     }
@@ -79,7 +79,7 @@ final class HttpsRegistration {
 
     private URI uri() {
         String host = endpoint.host().contains(":") ? "[" + endpoint.host() + "]" : endpoint.host();
-        return URI.create("https://" + host + ":" + endpoint.port() + "/auth/register/device");
+        return URI.create((endpoint.tls() ? "https://" : "http://") + host + ":" + endpoint.port() + "/auth/register/device");
     }
 
     private HttpClient client() {
@@ -100,7 +100,7 @@ final class HttpsRegistration {
 
     private Mono<byte[]> body(HttpResponse<Flow.Publisher<List<ByteBuffer>>> response) {
         return JdkFlowAdapter.flowPublisherToFlux(response.body())
-                .reduceWith(ByteArrayOutputStream::new, HttpsRegistration::append)
+                .reduceWith(ByteArrayOutputStream::new, HttpRegistration::append)
                 .map(ByteArrayOutputStream::toByteArray)
                 .doOnNext(read -> checkStatus(response.statusCode()));
     }
