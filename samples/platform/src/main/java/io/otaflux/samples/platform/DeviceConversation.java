@@ -202,8 +202,7 @@ final class DeviceConversation implements AutoCloseable {
                 DeviceMessages.Query query = DeviceMessages.readLegacyQuery(payload);
                 yield query == null
                         ? Mono.empty()
-                        : listener.queried(device, query)
-                                .flatMap(answer -> publish(device, topic(message), answer));
+                        : listener.queried(device, query).flatMap(answer -> publish(device, topic(message), answer));
             }
             default ->
                 listener.requested(device, address.kind(), DeviceMessages.readRequest(payload))

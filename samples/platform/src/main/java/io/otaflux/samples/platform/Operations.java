@@ -503,8 +503,8 @@ final class Operations {
             if (state.device(device) == null) {
                 throw new DeviceRefusedException(NO_DEVICE_INFO, "device info not found");
             }
-            Allowance allowance = questions.computeIfAbsent(
-                    device, key -> new Allowance(QUESTIONS_AT_ONCE, QUESTIONS_PER_SECOND));
+            Allowance allowance =
+                    questions.computeIfAbsent(device, key -> new Allowance(QUESTIONS_AT_ONCE, QUESTIONS_PER_SECOND));
             if (!allowance.take(1, clock.get())) {
                 throw new DeviceRefusedException(TOO_FREQUENT, "too many requests");
             }

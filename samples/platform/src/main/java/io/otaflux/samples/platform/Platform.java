@@ -436,7 +436,8 @@ public final class Platform implements AutoCloseable {
                             error -> log.warn("gateway {} could not be told something", notice.connection(), error));
         }
         for (Operations.ConfigPush push : operations.takeConfigPushes()) {
-            push(push).subscribe(
+            push(push)
+                    .subscribe(
                             ignored -> {},
                             error -> log.warn("device {} could not be told its configuration", push.device(), error));
         }

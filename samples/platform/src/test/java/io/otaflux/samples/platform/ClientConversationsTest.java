@@ -49,8 +49,7 @@ class ClientConversationsTest {
         content = new byte[LENGTH];
         new Random(7).nextBytes(content);
         Files.write(directory.resolve("firmware"), content);
-        platform =
-                Platform.builder().dataDirectory(directory.resolve("data")).start();
+        platform = Platform.builder().dataDirectory(directory.resolve("data")).start();
     }
 
     @AfterAll
@@ -71,17 +70,19 @@ class ClientConversationsTest {
     void theCSdkIsUpgradedOverMqtt() throws Exception {
         String topics = product + "/dev01";
         try (DeviceClient device = DeviceClient.connect(platform.mqttPort(), login, cSdk())) {
-            device.publish("/ota/device/inform/" + topics, bytes("{\"id\":0, \"params\":{\"version\":\"1.0\"}}"), qos0());
+            device.publish(
+                    "/ota/device/inform/" + topics, bytes("{\"id\":0, \"params\":{\"version\":\"1.0\"}}"), qos0());
             await().atMost(PATIENCE)
                     .until(() -> !platform.device(product, "dev01").versions().isEmpty());
-            Job job = platform.createJob(JobRequest.of(firmware.id())
-                    .withDevices("dev01")
-                    .withDownloadProtocol(DownloadProtocol.MQTT));
+            Job job = platform.createJob(
+                    JobRequest.of(firmware.id()).withDevices("dev01").withDownloadProtocol(DownloadProtocol.MQTT));
 
             JsonNode data = device.nextPush().get("data");
             assertThat(data.get("dProtocol").textValue()).isEqualTo("mqtt");
             assertThat(data.get("signMethod").textValue()).isEqualTo("Md5");
-            assertThat(data.get("sign").textValue()).hasSize(32).isEqualTo(data.get("md5").textValue());
+            assertThat(data.get("sign").textValue())
+                    .hasSize(32)
+                    .isEqualTo(data.get("md5").textValue());
             assertThat(data.get("size").intValue()).isEqualTo(LENGTH);
             assertThat(data.get("version").textValue()).isEqualTo("1.1");
             assertThat(data.get("streamId").isIntegralNumber()).isTrue();
@@ -95,8 +96,10 @@ class ClientConversationsTest {
             for (int id = 1; file.hasRemaining(); id++) {
                 device.publish(
                         download,
-                        bytes("{\"id\":\"" + id + "\",\"version\":\"1.0\",\"params\":{\"fileToken\":\"default\",\"fileInfo\":"
-                                + "{\"streamId\":" + data.get("streamId") + ",\"fileId\":1,},\"fileBlock\":{\"size\":10240,"
+                        bytes("{\"id\":\"" + id
+                                + "\",\"version\":\"1.0\",\"params\":{\"fileToken\":\"default\",\"fileInfo\":"
+                                + "{\"streamId\":" + data.get("streamId")
+                                + ",\"fileId\":1,},\"fileBlock\":{\"size\":10240,"
                                 + "\"offset\":" + file.position() + "}}}"),
                         qos0());
                 ByteBuffer reply = ByteBuffer.wrap(device.nextBytes(download + "_reply"));
@@ -107,8 +110,7 @@ class ClientConversationsTest {
                 assertThat(answer.at("/data/bOffset").intValue()).isEqualTo(file.position());
                 assertThat(answer.at("/data/fileLength").intValue()).isEqualTo(LENGTH);
                 // The C SDK wants the length of the frame to be exactly this.
-                assertThat(reply.remaining())
-                        .isEqualTo(answer.at("/data/bSize").intValue() + Short.BYTES);
+                assertThat(reply.remaining()).isEqualTo(answer.at("/data/bSize").intValue() + Short.BYTES);
                 byte[] block = new byte[reply.remaining() - Short.BYTES];
                 reply.get(block);
                 file.put(block);
@@ -118,10 +120,10 @@ class ClientConversationsTest {
                         bytes("{\"id\":" + id + ", \"params\":{\"step\":\"" + percent + "\",\"desc\":\"\"}}"),
                         qos0());
             }
-            assertThat(HexFormat.of()
-                            .formatHex(MessageDigest.getInstance("MD5").digest(file.array())))
+            assertThat(HexFormat.of().formatHex(MessageDigest.getInstance("MD5").digest(file.array())))
                     .isEqualTo(data.get("sign").textValue());
-            device.publish("/ota/device/inform/" + topics, bytes("{\"id\":9, \"params\":{\"version\":\"1.1\"}}"), qos0());
+            device.publish(
+                    "/ota/device/inform/" + topics, bytes("{\"id\":9, \"params\":{\"version\":\"1.1\"}}"), qos0());
             Job ended = platform.jobEnd(job.id()).block(PATIENCE);
             assertThat(ended).isNotNull();
             assertThat(ended.tasks()).containsEntry(TaskStatus.SUCCEEDED, 1);
@@ -135,7 +137,8 @@ class ClientConversationsTest {
         try (DeviceClient device = DeviceClient.connect(platform.mqttPort(), login)) {
             device.subscribe("/ota/device/upgrade/" + topics, MqttQos.AT_MOST_ONCE);
             device.publish(
-                    "/ota/device/inform/" + topics, "{\"id\":0,\"params\":{\"version\":\"1.0\",\"module\":\"default\"}}\0");
+                    "/ota/device/inform/" + topics,
+                    "{\"id\":0,\"params\":{\"version\":\"1.0\",\"module\":\"default\"}}\0");
             await().atMost(PATIENCE)
                     .until(() -> !platform.device(product, "dev01").versions().isEmpty());
             Job job = platform.createJob(JobRequest.of(firmware.id()).withDevices("dev01"));
@@ -148,8 +151,7 @@ class ClientConversationsTest {
                         HttpRequest.newBuilder(url).header("Range", range).build(),
                         HttpResponse.BodyHandlers.ofByteArray());
                 assertThat(part.statusCode()).as("never 200 to a Range").isEqualTo(206);
-                assertThat(part.headers().firstValue("Content-Length"))
-                        .contains(Integer.toString(part.body().length));
+                assertThat(part.headers().firstValue("Content-Length")).contains(Integer.toString(part.body().length));
                 assertThat(part.headers().firstValue("Transfer-Encoding")).isEmpty();
                 assertThat(part.body()).isEqualTo(java.util.Arrays.copyOfRange(content, at, at + part.body().length));
                 at += part.body().length;
@@ -158,8 +160,7 @@ class ClientConversationsTest {
             device.publish(
                     "/ota/device/progress/" + topics,
                     "{\"id\":0, \"params\":{\"step\":\"-4\",\"desc\":\"upgrade write failed\"}}\0");
-            await().atMost(PATIENCE)
-                    .until(() -> platform.job(job.id()).tasks().get(TaskStatus.FAILED) == 1);
+            await().atMost(PATIENCE).until(() -> platform.job(job.id()).tasks().get(TaskStatus.FAILED) == 1);
         }
     }
 
