@@ -91,10 +91,16 @@ final class PlatformCommand implements Callable<Integer> {
                     + " Defaults to its own address and port.")
     private @Nullable URI publicUrl;
 
-    @Option(
-            names = "--new-token",
-            description = "Make a new access token; the one of earlier runs is no longer good.")
+    @Option(names = "--new-token", description = "Make a new access token; the one of earlier runs is no longer good.")
     private boolean newToken;
+
+    @Option(
+            names = "--signing-key",
+            paramLabel = "FILE",
+            description =
+                    "The RSA key, PEM of PKCS #8, that packages are signed with. Defaults to one that is made in the data"
+                            + " directory when it is needed.")
+    private @Nullable Path signingKey;
 
     @Override
     public Integer call() {
@@ -105,8 +111,10 @@ final class PlatformCommand implements Callable<Integer> {
         if (broker != null && mqttPort != 0) {
             throw new ParameterException(spec.commandLine(), "--mqtt-port: is for the platform's own broker");
         }
-        if (publicUrl != null && (publicUrl.getHost() == null || !SCHEMES.contains(String.valueOf(publicUrl.getScheme())))) {
-            throw new ParameterException(spec.commandLine(), "--public-url: " + publicUrl + " (expected: http or https)");
+        if (publicUrl != null
+                && (publicUrl.getHost() == null || !SCHEMES.contains(String.valueOf(publicUrl.getScheme())))) {
+            throw new ParameterException(
+                    spec.commandLine(), "--public-url: " + publicUrl + " (expected: http or https)");
         }
         try (Foreground foreground = new Foreground()) {
             Platform platform = start();
@@ -148,6 +156,9 @@ final class PlatformCommand implements Callable<Integer> {
             }
             if (newToken) {
                 builder.newToken();
+            }
+            if (signingKey != null) {
+                builder.signingKey(signingKey);
             }
             return builder.start();
         } catch (IllegalArgumentException e) {

@@ -57,6 +57,14 @@ final class Cli {
     }
 
     static Child start(Object... arguments) {
+        return start(List.of(), arguments);
+    }
+
+    static Child startOnTerminal(Object... arguments) {
+        return start(List.of("-D" + ProgressBar.TERMINAL + "=true"), arguments);
+    }
+
+    private static Child start(List<String> options, Object... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 // Whoever runs the tests in the background of a shell has them ignore Ctrl-C, and children inherit
                 // that.
@@ -71,6 +79,7 @@ final class Cli {
             // As the launcher does.
             command.add("--sun-misc-unsafe-memory-access=allow");
         }
+        command.addAll(options);
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), Otaflux.class.getName()));
         command.addAll(List.of(strings(arguments)));
         try {
@@ -114,6 +123,12 @@ final class Cli {
         List<String> out() {
             synchronized (out) {
                 return List.copyOf(out);
+            }
+        }
+
+        List<String> err() {
+            synchronized (err) {
+                return List.copyOf(err);
             }
         }
 

@@ -27,7 +27,15 @@ class UsageTest {
                 "job",
                 "job create",
                 "job list",
-                "job watch"
+                "job watch",
+                "job cancel",
+                "job stop",
+                "task",
+                "task list",
+                "task history",
+                "task confirm",
+                "task retry",
+                "task cancel"
             })
     void everyCommandExplainsItself(String command) {
         Cli.Outcome outcome = Cli.run((Object[]) (command + " --help").strip().split(" "));
@@ -52,6 +60,7 @@ class UsageTest {
                 "platform --tls-cert cert.pem --tls-key key.pem --broker tcp://127.0.0.1",
                 "platform --http-port none",
                 "platform --broker http://127.0.0.1",
+                "platform --public-url ota.example.com",
                 "device",
                 "device --host h",
                 "device --host h --port 1 --product-key k --device-name d --device-secret-file /none --store s --module a=1",
@@ -80,6 +89,14 @@ class UsageTest {
                 "job",
                 "job create",
                 "job watch",
+                "job create --package p1 --gray-percent many",
+                "job create --package p1 --dynamic soon",
+                "job create --package p1 --tag novalue",
+                "job cancel",
+                "job stop",
+                "task",
+                "task list",
+                "task retry",
                 "job list --url x:y --token t"
             })
     void whatMakesNoSenseIs2InOneLine(String command) {

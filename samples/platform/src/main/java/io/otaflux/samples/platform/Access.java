@@ -1,6 +1,5 @@
 package io.otaflux.samples.platform;
 
-import io.netty.handler.codec.http.HttpHeaderNames;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -12,7 +11,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
-import reactor.netty.http.server.HttpServerRequest;
 
 /**
  * Who may use the API and the page: whoever shows the token, in a header that a browser never adds by itself, so that no other
@@ -87,13 +85,15 @@ final class Access {
         });
     }
 
-    /** Whether a request is for a name that this platform goes by. */
-    boolean isForUs(HttpServerRequest request) {
+    /** Whether a request with this Host header is for a name that the platform goes by. */
+    boolean isForUs(@Nullable String host) {
         if (names == null) {
             return true;
         }
-        String host = request.requestHeaders().get(HttpHeaderNames.HOST, "").toLowerCase(Locale.ROOT);
-        String name = PORT.matcher(host).replaceFirst("");
+        if (host == null) {
+            return false;
+        }
+        String name = PORT.matcher(host.toLowerCase(Locale.ROOT)).replaceFirst("");
         return isLoopback(name) || names.contains(name);
     }
 

@@ -283,7 +283,7 @@ final class RestApi {
 
     private Publisher<Void> dispatch(Call call) {
         WebPage.protect(call.response.responseHeaders());
-        if (!access.isForUs(call.request)) {
+        if (!access.isForUs(call.request.requestHeaders().get(HttpHeaderNames.HOST))) {
             return call.refuse(421, "MISDIRECTED_REQUEST", "this platform does not go by the name in the Host header");
         }
         boolean pathExists = false;

@@ -436,7 +436,7 @@ class DynamicRegistrationTest {
     }
 
     /** The platform's side of a registration over HTTPS: one answer to everybody, or none where its status is 0. */
-    private record Endpoint443(HttpsServer server, List<String> requests) implements AutoCloseable {
+    record Endpoint443(HttpsServer server, List<String> requests) implements AutoCloseable {
 
         static Endpoint443 start(Authority authority, Authority.Server self, int status, String body)
                 throws IOException {
