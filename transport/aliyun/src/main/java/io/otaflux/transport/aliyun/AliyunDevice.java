@@ -32,6 +32,9 @@ import reactor.core.publisher.Mono;
  */
 public final class AliyunDevice {
 
+    /** The scheme of locations that {@link #streams()} reads: {@code aliyun-stream:{streamId}/{streamFileId}}. */
+    public static final String STREAM_SCHEME = "aliyun-stream";
+
     /**
      * The tag of {@link io.otaflux.UpgradeTrigger#tags()} that carries what the package itself says to the application, as
      * a text which often is JSON; the other tags are those of the job.
@@ -114,7 +117,8 @@ public final class AliyunDevice {
 
     /**
      * The source of what the platform sends over this connection instead of naming a URL, in blocks of 64 KiB of which four
-     * are under way at a time. Configure it with {@link io.otaflux.OtaClient.Builder#source}.
+     * are under way at a time. Configure it with {@code source(AliyunDevice.STREAM_SCHEME, device.streams())} of
+     * {@link io.otaflux.OtaClient.Builder}; without it such upgrades fail.
      */
     public ArtifactSource streams() {
         return streams(64 * 1024, 4);

@@ -157,8 +157,15 @@ class DynamicRegistrationTest {
 
         @ParameterizedTest
         @CsvSource({
-            "6288, DISABLED", "6289, ALREADY_ACTIVE", "6292, BAD_SIGN_METHOD", "6600, BAD_SIGNATURE",
-            "460, BAD_PARAMETER", "6250, NO_SUCH_PRODUCT", "500, PLATFORM_FAILED", "1234, OTHER"
+            "6288, DISABLED",
+            "6289, ALREADY_ACTIVE",
+            "6292, BAD_SIGN_METHOD",
+            "6600, BAD_SIGNATURE",
+            "460, BAD_PARAMETER",
+            "6250, NO_SUCH_PRODUCT",
+            "6100, NO_SUCH_DEVICE",
+            "500, PLATFORM_FAILED",
+            "1234, OTHER"
         })
         void aRefusalHasAName(int code, Problem expected) throws Exception {
             try (Endpoint443 platform = answering(200, "{\"code\":" + code + ",\"message\":\"CANARY-message\"}")) {
