@@ -36,6 +36,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
+import java.security.GeneralSecurityException;
+import java.security.KeyPairGenerator;
+import java.security.PublicKey;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -548,6 +551,32 @@ class OtaTest {
         assertThat(upgrades).as("no archive").endsWith(-18);
         assertThat(ota.upgrade(installation(content.length))).isZero();
         await().atMost(SOON).until(() -> upgrades.size() == 4);
+    }
+
+    @Test
+    void whereAKeyIsConfiguredWhatIsNotSignedIsNeitherToldNorDownloaded() throws GeneralSecurityException {
+        PublicKey key = KeyPairGenerator.getInstance("RSA").generateKeyPair().getPublic();
+        ota.close();
+        ota = Ota.builder()
+                .source(source)
+                .store(store.reopen())
+                .client(client -> client.publicKey(key).backoff(Backoff.none()))
+                .build();
+        program();
+        UpgradeTrigger unsigned = trigger("app", "2.0.0", sha256(content));
+
+        channel.push(unsigned);
+        ota.download(Map.of(
+                "url", unsigned.artifact().location().toString(), "store_path", file.toString()));
+
+        await().atMost(SOON).until(() -> !downloads.isEmpty());
+        assertThat(downloads).containsExactly(-12);
+        await().atMost(SOON)
+                .untilAsserted(() -> assertThat(channel.events(UpgradeEvent.Failed.class))
+                        .singleElement()
+                        .satisfies(failed -> assertThat(failed.cause().stage()).isEqualTo(Stage.VERIFY)));
+        assertThat(triggers).isEmpty();
+        assertThat(source.requests()).isEmpty();
     }
 
     @Test

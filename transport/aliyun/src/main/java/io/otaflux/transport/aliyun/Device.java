@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BiFunction;
 import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.BufferOverflowStrategy;
 import reactor.core.publisher.Mono;
@@ -337,17 +338,7 @@ public final class Device {
         DynamicRegistration.Builder builder = DynamicRegistration.builder()
                 .product(text(options, "productKey"), text(options, "productSecret"))
                 .deviceName(text(options, "deviceName"));
-        if (options.containsKey("host")) {
-            builder.host(text(options, "host"));
-        } else {
-            builder.region(options.containsKey("region") ? text(options, "region") : "cn-shanghai");
-        }
-        if (options.containsKey("port")) {
-            builder.port(number(options, "port"));
-        }
-        if (options.containsKey("ca_file")) {
-            builder.trust(Path.of(text(options, "ca_file")));
-        }
+        place(options, builder::host, builder::region, builder::port, builder::trust);
         if (options.containsKey("credentials_file")) {
             builder.store(FileCredentialStore.at(Path.of(text(options, "credentials_file"))));
         }
@@ -357,24 +348,34 @@ public final class Device {
     private static AliyunDevice device(Map<String, ?> options) {
         AliyunDevice.Builder builder = AliyunDevice.builder()
                 .credentials(text(options, "productKey"), text(options, "deviceName"), text(options, "deviceSecret"));
-        if (options.containsKey("host")) {
-            builder.host(text(options, "host"));
-        } else {
-            builder.region(options.containsKey("region") ? text(options, "region") : "cn-shanghai");
-        }
-        if (options.containsKey("port")) {
-            builder.port(number(options, "port"));
-        }
+        place(options, builder::host, builder::region, builder::port, builder::trust);
         if (options.containsKey("keepaliveSec")) {
             builder.keepAlive(Duration.ofSeconds(number(options, "keepaliveSec")));
         }
         if (Boolean.FALSE.equals(options.get("tls"))) {
             builder.plainTcp();
         }
-        if (options.containsKey("ca_file")) {
-            builder.trust(Path.of(text(options, "ca_file")));
-        }
         return builder.build();
+    }
+
+    /** Says where the platform is. */
+    private static void place(
+            Map<String, ?> options,
+            Consumer<String> host,
+            Consumer<String> region,
+            IntConsumer port,
+            Consumer<Path> authorities) {
+        if (options.containsKey("host")) {
+            host.accept(text(options, "host"));
+        } else {
+            region.accept(options.containsKey("region") ? text(options, "region") : "cn-shanghai");
+        }
+        if (options.containsKey("port")) {
+            port.accept(number(options, "port"));
+        }
+        if (options.containsKey("ca_file")) {
+            authorities.accept(Path.of(text(options, "ca_file")));
+        }
     }
 
     private static String text(Map<String, ?> options, String key) {
