@@ -164,6 +164,28 @@ class WebPageTest {
     }
 
     @Test
+    void filesThatNoPackageHasGoWhenThePlatformStarts() throws Exception {
+        Path data = directory.resolve("files");
+        Path content = Files.writeString(directory.resolve("content"), "content");
+        Path kept;
+        try (Platform other = Platform.builder().dataDirectory(data).start()) {
+            other.createProduct("k");
+            kept = data.resolve("artifacts")
+                    .resolve(other.addPackage("k", "app", "1", content, SignMethod.SHA256)
+                            .sha256());
+        }
+        Path left =
+                Files.writeString(data.resolve("artifacts").resolve("0".repeat(64)), "of a package that was deleted");
+        Path foreign = Files.writeString(data.resolve("artifacts").resolve("README"), "not ours");
+
+        Platform.builder().dataDirectory(data).start().close();
+
+        assertThat(left).doesNotExist();
+        assertThat(kept).hasContent("content");
+        assertThat(foreign).exists();
+    }
+
+    @Test
     void anEmptyTokenOpensNothing() throws Exception {
         Path data = directory.resolve("empty");
         Files.createDirectories(data);
