@@ -40,7 +40,10 @@ class WebPageTest {
 
     @BeforeAll
     static void start() throws Exception {
-        platform = Platform.builder().dataDirectory(directory.resolve("data")).start();
+        // Not a random one, so that it is found wherever it must not be.
+        Path data = Files.createDirectories(directory.resolve("data"));
+        Files.writeString(data.resolve("token"), "CANARY-0123456789abcdef0123456789abcdef\n");
+        platform = Platform.builder().dataDirectory(data).start();
     }
 
     @AfterAll
