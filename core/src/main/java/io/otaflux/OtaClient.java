@@ -480,6 +480,11 @@ public final class OtaClient {
             return Mono.empty();
         }
         Lanes.Verdict verdict = lanes.offer(trigger);
+        // One that is installed, and that the platform refused to hear of, holds its lane. Whoever pushes listens
+        // again.
+        lanes.running(trigger.device(), trigger.module())
+                .filter(installed -> installed.state() == State.INSTALLED)
+                .ifPresent(this::start);
         if (verdict instanceof Lanes.Verdict.Taken taken) {
             Mono<Void> admitted = taken.upgrade().deliver(delivery);
             admit(taken.upgrade(), taken.superseded());

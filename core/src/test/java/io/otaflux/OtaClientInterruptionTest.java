@@ -20,6 +20,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -408,6 +409,33 @@ class OtaClientInterruptionTest {
         assertThat(ends()).containsExactly("2 Succeeded");
         assertThat(channel.versions()).containsExactly("app=2");
         assertThat(installations).hasValue(1);
+    }
+
+    @Test
+    void whatThePlatformRefusedToHearOfIsToldWhenItPushesAgainTheSameOrAnother() {
+        AtomicBoolean refuses = new AtomicBoolean(true);
+        Mono<Void> hearing = Mono.defer(() -> refuses.get()
+                ? Mono.error(new ChannelException(Reason.CONNECTION_REFUSED, "refused", null))
+                : Mono.empty());
+        run(client(
+                new TalkingChannel(channel, channel::report, hearing),
+                builder -> builder.installer(verified -> {
+                    installations.incrementAndGet();
+                    return Mono.just(Installer.Effect.IMMEDIATE);
+                })));
+        UpgradeTrigger second = served("app", "2", 10);
+        UpgradeTrigger other = served("mcu", "2", 10);
+        channel.push(second);
+        channel.push(other);
+        assertThat(ends()).isEmpty();
+
+        refuses.set(false);
+        channel.push(second);
+        channel.push(served("mcu", "3", 10));
+
+        assertThat(ends()).containsExactly("2 Succeeded", "2 Succeeded", "3 Succeeded");
+        assertThat(channel.versions()).containsExactly("app=2", "mcu=2", "mcu=3");
+        assertThat(installations).hasValue(3);
     }
 
     // ---- the journal ----------------------------------------------------------------------------------------------

@@ -5,27 +5,42 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.otaflux.DeviceId;
+import io.otaflux.Installer;
+import io.otaflux.OtaClient;
 import io.otaflux.samples.platform.Device;
 import io.otaflux.samples.platform.DeviceCredentials;
 import io.otaflux.samples.platform.DeviceKey;
+import io.otaflux.samples.platform.FirmwarePackage;
+import io.otaflux.samples.platform.Job;
+import io.otaflux.samples.platform.JobRequest;
 import io.otaflux.samples.platform.Platform;
+import io.otaflux.samples.platform.SignMethod;
+import io.otaflux.samples.platform.TaskStatus;
+import io.otaflux.storage.FileArtifactStore;
 import io.otaflux.transport.aliyun.AliyunDevice;
 import io.otaflux.transport.aliyun.AliyunGateway;
 import io.otaflux.transport.aliyun.GatewayEvent;
 import io.otaflux.transport.aliyun.GatewayException;
 import io.otaflux.transport.aliyun.GatewayException.Refusal;
 import io.otaflux.transport.aliyun.SubDevice;
+import io.otaflux.transport.http.HttpArtifactSource;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import reactor.core.Disposable;
+import reactor.core.Disposables;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
 
 /** Both ends of a gateway's conversation about its sub-devices. */
 class SubDevicesTest {
@@ -36,6 +51,7 @@ class SubDevicesTest {
     Path directory;
 
     private Platform platform;
+    private SubDevice self;
     private AliyunDevice device;
     private AliyunGateway gateway;
     private String productSecret;
@@ -52,7 +68,8 @@ class SubDevicesTest {
             DeviceCredentials sub = platform.createDevice("sub", "s" + number);
             subs.add(new SubDevice(sub.productKey(), sub.deviceName(), sub.deviceSecret()));
         }
-        device = device("g1");
+        self = named("g1");
+        device = connection(self);
         gateway = device.gateway();
         gateway.events().subscribe(events::add);
     }
@@ -129,7 +146,7 @@ class SubDevicesTest {
     @Test
     void aDeviceOfAnotherGatewayIsRefusedByName() throws Exception {
         gateway.add(subs).block(PATIENCE);
-        AliyunGateway other = device("g2").gateway();
+        AliyunGateway other = connection(named("g2")).gateway();
 
         assertThatThrownBy(() -> other.add(List.of(subs.get(0))).block(PATIENCE))
                 .isInstanceOfSatisfying(
@@ -164,9 +181,86 @@ class SubDevicesTest {
         assertThat(online()).hasSize(34);
     }
 
-    private AliyunDevice device(String name) {
+    @Test
+    void afterARestartOfTheGatewayTheUpgradesOfAllItsDevicesGoOn() throws Exception {
+        IntStream.rangeClosed(4, 40).forEach(number -> {
+            DeviceCredentials sub = platform.createDevice("sub", "s" + number);
+            subs.add(new SubDevice(sub.productKey(), sub.deviceName(), sub.deviceSecret()));
+        });
+        Path image = Files.write(directory.resolve("image"), new byte[100_000]);
+        FirmwarePackage firmware = platform.addPackage("sub", "app", "2.0.0", image, SignMethod.SHA256);
+        AtomicInteger installations = new AtomicInteger();
+        gateway.add(subs).block(PATIENCE);
+
+        Job job;
+        try (Life first = new Life(verified ->
+                installations.incrementAndGet() <= 10 ? Mono.just(Installer.Effect.IMMEDIATE) : Mono.never())) {
+            first.report("1.0.0");
+            eventually(() -> assertThat(platform.devices("sub"))
+                    .allMatch(each -> each.versions().containsKey("app")));
+            first.run();
+            job = platform.createJob(JobRequest.of(firmware.id()));
+            eventually(() -> assertThat(succeeded(job)).isEqualTo(10));
+        }
+        device.close().block(PATIENCE);
+        device = connection(self);
+        gateway = device.gateway();
+        try (Life second = new Life(verified -> Mono.just(Installer.Effect.IMMEDIATE))) {
+            second.run();
+            eventually(() -> assertThat(succeeded(job)).isEqualTo(40));
+        }
+        assertThat(platform.downloads()).isEqualTo(1);
+    }
+
+    private long succeeded(Job job) {
+        return platform.tasks(job.id()).stream()
+                .filter(task -> task.status() == TaskStatus.SUCCEEDED)
+                .count();
+    }
+
+    /** From a start of the gateway's program to its end. */
+    private final class Life implements AutoCloseable {
+
+        private final FileArtifactStore store = FileArtifactStore.in(directory.resolve("store"));
+        private final HttpArtifactSource source = HttpArtifactSource.builder()
+                .allowHttp(true)
+                .allowNetworks("127.0.0.0/8")
+                .build();
+        private final OtaClient ota;
+        private final Disposable.Composite running = Disposables.composite();
+
+        Life(Installer installer) {
+            ota = OtaClient.builder(device.upgrades())
+                    .source(source)
+                    .store(store)
+                    .installer("app", installer)
+                    // Those that are not let through hold no place of the others.
+                    .concurrency(subs.size())
+                    .build();
+            gateway.login(subs).blockLast(PATIENCE);
+        }
+
+        void report(String version) {
+            Flux.fromIterable(subs)
+                    .flatMap(sub -> ota.report(sub.id(), "app", version))
+                    .blockLast(PATIENCE);
+        }
+
+        void run() {
+            running.add(ota.upgrades().subscribe());
+        }
+
+        @Override
+        public void close() {
+            running.dispose();
+            ota.dispose();
+            source.close().then(store.close()).block(PATIENCE);
+        }
+    }
+
+    private SubDevice named(String name) {
         DeviceCredentials login = platform.createDevice("gw", name);
-        return connection(new SubDevice(login.productKey(), login.deviceName(), login.deviceSecret()));
+        return new SubDevice(login.productKey(), login.deviceName(), login.deviceSecret());
     }
 
     private AliyunDevice connection(SubDevice as) {
