@@ -438,6 +438,10 @@ class WebPageBrowserTest {
                         + ".filter((it) => it.scrollWidth > it.clientWidth).length"))
                 .as("what is cut off in " + view)
                 .isEqualTo(0L);
+        assertThat(browser.run(
+                        "return [...document.querySelectorAll('button')].filter((it) => it.offsetHeight > 48).length"))
+                .as("buttons of several lines in " + view)
+                .isEqualTo(0L);
     }
 
     @Test
@@ -461,6 +465,7 @@ class WebPageBrowserTest {
 
         Path picture = browser.screenshot("platform");
 
+        check("a job", 1280);
         assertThat(Files.size(picture)).isBetween(10_000L, 200_000L);
         browser.size(PHONE, 780);
         browser.screenshot("platform-phone");
