@@ -339,6 +339,15 @@ final class Operations {
         return run(() -> jobs.packages().view(jobs.packages().require(id)));
     }
 
+    /** Forgets a package that no job has been about; emits what it was. Its files go when the platform starts next. */
+    Mono<PackageView> removePackage(String id) {
+        return run(() -> {
+            PackageView removed = jobs.packages().view(jobs.packages().require(id));
+            jobs.packages().remove(id);
+            return removed;
+        });
+    }
+
     Mono<List<ProductModule>> modules(String productKey) {
         return run(() -> jobs.packages().modules(productKey));
     }
@@ -483,6 +492,8 @@ final class Operations {
             } else if (entry.removed() != null) {
                 events.tryEmitNext(new DeviceRemoved(
                         entry.removed().productKey(), entry.removed().deviceName()));
+            } else if (entry.removedPackage() != null) {
+                events.tryEmitNext(new PackageRemoved(entry.removedPackage()));
             }
         }
         jobs.takeEvents().forEach(events::tryEmitNext);

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -86,6 +87,10 @@ public final class Platform implements AutoCloseable {
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
+            artifacts.keepOnly(state.packages().stream()
+                    .flatMap(firmware -> firmware.files().stream())
+                    .map(PackageFile::sha256)
+                    .collect(Collectors.toSet()));
             this.blocks = new FileBlocks(state, artifacts);
             this.token = settings.newToken
                     ? DurableFiles.newSecret(directory, "token")

@@ -215,6 +215,11 @@ final class RestApi {
                         call -> call.send(
                                 operations.firmware(call.path("packageId")).map(PackageJson::of))),
                 route(
+                        "DELETE",
+                        "/packages/{packageId}",
+                        call -> call.send(
+                                operations.removePackage(call.path("packageId")).map(PackageJson::of))),
+                route(
                         "GET",
                         "/jobs",
                         call -> call.send(operations
@@ -418,6 +423,9 @@ final class RestApi {
         }
         if (event instanceof DeviceRemoved) {
             return event("device-removed", event);
+        }
+        if (event instanceof PackageRemoved) {
+            return event("package-removed", event);
         }
         return event(event instanceof Device ? "device" : "product", event);
     }

@@ -389,6 +389,32 @@ class RestApiTest {
     }
 
     @Test
+    void aPackageIsDeletedUnlessAJobBringsIt() throws Exception {
+        platform.createProduct("deleting");
+        upload("PUT", "product=deleting&version=1", "one").status();
+        String used = packageOf("deleting");
+        post("/jobs", "{\"packageId\":\"" + used + "\"}");
+        String unused = upload("PUT", "product=deleting&version=2", "two")
+                .body()
+                .get("id")
+                .textValue();
+
+        assertThat(send("DELETE", "/packages/" + used, "").status()).isEqualTo(409);
+        Answer deleted = send("DELETE", "/packages/" + unused, "");
+
+        assertThat(deleted.status()).isEqualTo(200);
+        assertThat(deleted.body().get("version").textValue()).isEqualTo("2");
+        assertThat(get("/packages/" + unused).status()).isEqualTo(404);
+        assertThat(send("DELETE", "/packages/" + unused, "").status()).isEqualTo(404);
+        assertThat(get("/packages/" + used).status()).isEqualTo(200);
+        assertThat(upload("PUT", "product=deleting&version=2", "two")
+                        .body()
+                        .get("id")
+                        .textValue())
+                .isNotEqualTo(unused);
+    }
+
+    @Test
     void anUploadThatIsTooLargeIsRefusedAndLeavesNothing() throws Exception {
         platform.createProduct("large");
 
