@@ -79,7 +79,8 @@ final class HttpRegistration {
 
     private URI uri() {
         String host = endpoint.host().contains(":") ? "[" + endpoint.host() + "]" : endpoint.host();
-        return URI.create((endpoint.tls() ? "https://" : "http://") + host + ":" + endpoint.port() + "/auth/register/device");
+        return URI.create(
+                (endpoint.tls() ? "https://" : "http://") + host + ":" + endpoint.port() + "/auth/register/device");
     }
 
     private HttpClient client() {
