@@ -99,8 +99,10 @@ final class Agent {
             store = FileArtifactStore.in(settings.store());
             device = settings.connection().get();
             source = settings.source().get();
-            OtaClient.Builder client =
-                    OtaClient.builder(device.upgrades()).source(source).store(store);
+            OtaClient.Builder client = OtaClient.builder(device.upgrades())
+                    .source(source)
+                    .source(AliyunDevice.STREAM_SCHEME, device.streams())
+                    .store(store);
             settings.places()
                     .forEach((module, place) -> client.installer(
                             module,

@@ -23,7 +23,8 @@ import picocli.CommandLine.ScopeType;
             DeviceCommand.class,
             PlatformCommand.class,
             PackageCommand.class,
-            JobCommand.class
+            JobCommand.class,
+            TaskCommand.class
         })
 public final class Otaflux {
 

@@ -1,9 +1,12 @@
 package io.otaflux.samples.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -23,7 +26,9 @@ import picocli.CommandLine.Spec;
         description = "Adds and lists the versions that a platform can bring to devices.")
 final class PackageCommand {
 
-    @Command(name = "add", description = "Uploads a file as a version of a module. Prints the package's id.")
+    @Command(
+            name = "add",
+            description = "Uploads a file, or up to 20 together, as a version of a module. Prints the package's id.")
     static final class Add implements Callable<Integer> {
 
         @Spec
@@ -34,9 +39,11 @@ final class PackageCommand {
         @SuppressWarnings("NullAway.Init")
         private PlatformApi api;
 
-        @Parameters(paramLabel = "FILE", description = "The file that brings the version.")
-        @SuppressWarnings("NullAway.Init")
-        private Path file;
+        @Parameters(
+                paramLabel = "FILE",
+                arity = "1..20",
+                description = "The file that brings the version. Of several, devices are told the names.")
+        private List<Path> files = List.of();
 
         @Option(names = "--product-key", required = true, paramLabel = "K", description = "The product it is for.")
         @SuppressWarnings("NullAway.Init")
@@ -60,26 +67,76 @@ final class PackageCommand {
                 description = "The digest that devices are sent: SHA256, which is the default, or MD5.")
         private @Nullable String signMethod;
 
+        @Option(names = "--name", paramLabel = "TEXT", description = "What people call it; unique. Defaults to none.")
+        private @Nullable String name;
+
+        @Option(
+                names = "--delta-from",
+                paramLabel = "V",
+                description = "It is a delta, which only devices that run this version can apply.")
+        private @Nullable String deltaFrom;
+
+        @Option(names = "--custom-info", paramLabel = "TEXT", description = "Free text for devices (_package_udi).")
+        private @Nullable String customInfo;
+
+        @Option(names = "--verify", description = "Keep it from devices until a job create --verify has succeeded.")
+        private boolean verify;
+
+        @Option(names = "--sign", description = "Sign the digest with the platform's key (digestsign).")
+        private boolean sign;
+
         @Option(names = "--json", description = "Print the package as JSON.")
         private boolean json;
 
         @Override
         public Integer call() {
-            if (!Files.isRegularFile(file)) {
-                throw new ParameterException(spec.commandLine(), file + ": is no file");
+            for (Path file : files) {
+                if (!Files.isRegularFile(file)) {
+                    throw new ParameterException(spec.commandLine(), file + ": is no file");
+                }
             }
-            Map<String, String> query = new LinkedHashMap<>();
-            query.put("product", productKey);
-            query.put("module", module);
-            query.put("version", version);
-            if (signMethod != null) {
-                query.put("signMethod", signMethod);
-            }
-            JsonNode added = api.upload("/packages", query, file);
+            JsonNode added = files.size() == 1
+                    ? api.upload("/packages", properties(), files.get(0))
+                    : api.post("/packages", several());
             spec.commandLine()
                     .getOut()
                     .println(json ? added.toString() : Line.of(added.path("id").asText()));
             return ExitCode.OK;
+        }
+
+        private ObjectNode several() {
+            ObjectNode request = api.object();
+            properties().forEach(request::put);
+            request.put("needToVerify", verify).put("digestSign", sign);
+            ArrayNode described = request.putArray("files");
+            for (Path file : files) {
+                JsonNode uploaded = api.upload("/files", Map.of(), file);
+                described
+                        .addObject()
+                        .put("name", String.valueOf(file.getFileName()))
+                        .put("sha256", uploaded.path("sha256").asText());
+            }
+            return request;
+        }
+
+        private Map<String, String> properties() {
+            Map<String, String> properties = new LinkedHashMap<>();
+            properties.put("product", productKey);
+            properties.put("module", module);
+            properties.put("version", version);
+            properties.put("needToVerify", String.valueOf(verify));
+            properties.put("digestSign", String.valueOf(sign));
+            put(properties, "signMethod", signMethod);
+            put(properties, "name", name);
+            put(properties, "srcVersion", deltaFrom);
+            put(properties, "customInfo", customInfo);
+            return properties;
+        }
+
+        private static void put(Map<String, String> properties, String key, @Nullable String value) {
+            if (value != null) {
+                properties.put(key, value);
+            }
         }
     }
 

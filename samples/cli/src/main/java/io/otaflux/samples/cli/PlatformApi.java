@@ -103,6 +103,11 @@ final class PlatformApi {
                 .POST(HttpRequest.BodyPublishers.ofString(body.toString())));
     }
 
+    /** A request without a body. */
+    JsonNode post(String path) {
+        return send(request(path).timeout(Duration.ofSeconds(30)).POST(HttpRequest.BodyPublishers.noBody()));
+    }
+
     JsonNode upload(String path, Map<String, String> query, Path file) {
         String parameters = query.entrySet().stream()
                 .map(entry -> entry.getKey() + "=" + encoded(entry.getValue()))

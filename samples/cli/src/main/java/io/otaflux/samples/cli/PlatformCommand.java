@@ -94,6 +94,14 @@ final class PlatformCommand implements Callable<Integer> {
     @Option(names = "--new-token", description = "Make a new access token; the one of earlier runs is no longer good.")
     private boolean newToken;
 
+    @Option(
+            names = "--signing-key",
+            paramLabel = "FILE",
+            description =
+                    "The RSA key, PEM of PKCS #8, that packages are signed with. Defaults to one that is made in the data"
+                            + " directory when it is needed.")
+    private @Nullable Path signingKey;
+
     @Override
     public Integer call() {
         checkPort("--mqtt-port", mqttPort);
@@ -148,6 +156,9 @@ final class PlatformCommand implements Callable<Integer> {
             }
             if (newToken) {
                 builder.newToken();
+            }
+            if (signingKey != null) {
+                builder.signingKey(signingKey);
             }
             return builder.start();
         } catch (IllegalArgumentException e) {

@@ -33,7 +33,8 @@ final class TaskCommand {
 
     @Command(
             name = "list",
-            description = "Lists the tasks of a job: task, job, device, module, from version, to version, status, step, text.")
+            description =
+                    "Lists the tasks of a job: task, job, device, module, from version, to version, status, step, text.")
     static final class ListAll implements Callable<Integer> {
 
         @Spec
@@ -101,7 +102,9 @@ final class TaskCommand {
         }
     }
 
-    @Command(name = "retry", description = "Does tasks once more that failed or were cancelled, at most ten. Prints them.")
+    @Command(
+            name = "retry",
+            description = "Does tasks once more that failed or were cancelled, at most ten. Prints them.")
     static final class Retry extends Change {
 
         @Override
@@ -110,9 +113,7 @@ final class TaskCommand {
         }
     }
 
-    @Command(
-            name = "cancel",
-            description = "Cancels tasks, at most ten, without telling the devices. Prints them.")
+    @Command(name = "cancel", description = "Cancels tasks, at most ten, without telling the devices. Prints them.")
     static final class Cancel extends Change {
 
         @Override

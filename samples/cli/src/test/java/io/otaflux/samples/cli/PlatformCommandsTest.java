@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -154,6 +155,131 @@ class PlatformCommandsTest {
             assertThat(outcome.err()).hasSize(1);
             assertThat(outcome.all()).doesNotContain("CANARY-secret");
         }
+    }
+
+    @Test
+    void aJobIsConfirmedCancelledAndDoneOnceMoreFromTheCommandLine() throws IOException {
+        Path secret = addDevice("edge-11");
+        Path app = directory.resolve("app.bin");
+        String id = addPackage("app", "2.0.0");
+        String job;
+        String task;
+        try (Cli.Child device = startDevice("edge-11", secret, "app=1.0.0", "app=" + app, "--once")) {
+            awaitDevice("edge-11");
+            job = only(api("job", "create", "--package", id, "--device", "edge-11", "--confirm", "--tag", "ring=1"));
+            task = only(api("task", "list", job)).split("\t")[0];
+            assertThat(only(api("task", "list", job, "--status", "CONFIRM"))).contains("edge-11", "CONFIRM");
+            assertThat(only(api("task", "cancel", task))).contains("CANCELED");
+            assertThat(api("task", "retry", task).err())
+                    .singleElement()
+                    .asString()
+                    .contains("never confirmed");
+
+            job = only(api("job", "create", "--package", id, "--device", "edge-11", "--confirm"));
+            task = only(api("task", "list", job)).split("\t")[0];
+            assertThat(only(api("task", "confirm", task))).contains("edge-11");
+            assertThat(api("job", "watch", job).exitCode()).isZero();
+            assertThat(device.await().exitCode()).isZero();
+        }
+        assertThat(api("task", "history", task).out()).first().asString().startsWith("CONFIRM\t");
+        assertThat(api("job", "cancel", job).err()).singleElement().asString().contains("COMPLETED already");
+    }
+
+    @Test
+    void everyOptionOfAJobAndOfAPackageReachesThePlatform() throws IOException {
+        Path one = Files.writeString(directory.resolve("1.bin"), "one");
+        Path two = Files.writeString(directory.resolve("2.bin"), "two");
+        String several = only(api(
+                "package",
+                "add",
+                one,
+                two,
+                "--product-key",
+                addProduct(),
+                "--module",
+                "app",
+                "--version",
+                "2",
+                "--name",
+                "Two files",
+                "--delta-from",
+                "1",
+                "--custom-info",
+                "a b",
+                "--sign",
+                "--json"));
+        assertThat(several)
+                .contains(
+                        "\"name\":\"Two files\"",
+                        "\"type\":\"DELTA\"",
+                        "\"srcVersion\":\"1\"",
+                        "\"customInfo\":\"a b\"")
+                .contains("\"name\":\"1.bin\"", "\"name\":\"2.bin\"", "\"digestsign\":");
+        String single = only(api(
+                "package",
+                "add",
+                one,
+                "--product-key",
+                "k1",
+                "--module",
+                "app",
+                "--version",
+                "3",
+                "--verify",
+                "--json"));
+        assertThat(single).contains("\"verifyStatus\":0");
+        String plain = only(api("package", "add", one, "--product-key", "k1", "--module", "app", "--version", "4"));
+
+        String job = only(api(
+                "job",
+                "create",
+                "--package",
+                plain,
+                "--gray-percent",
+                "12.5",
+                "--source-version",
+                "1",
+                "--start",
+                Instant.now().plusSeconds(3600).toString(),
+                "--finish",
+                Instant.now().plusSeconds(9000).toString(),
+                "--per-minute",
+                "50",
+                "--timeout-minutes",
+                "60",
+                "--retry-minutes",
+                "30",
+                "--retries",
+                "2",
+                "--no-push",
+                "--overwrite",
+                "--download",
+                "MQTT",
+                "--json"));
+        assertThat(job)
+                .contains("\"targetSelection\":\"GRAY\"", "\"grayPercent\":12.5", "\"status\":\"PLANNED\"")
+                .contains("\"maximumPerMinute\":50", "\"retryInterval\":30", "\"retryCount\":2", "\"needPush\":false")
+                .contains("\"overwriteMode\":2", "\"downloadProtocol\":\"MQTT\"", "\"timeoutInMinutes\":60");
+        assertThat(only(api("job", "cancel", "j1"))).contains("j1", "CANCELED");
+        String dynamic = only(api("job", "create", "--package", plain, "--dynamic", "2", "--multi-module"));
+        assertThat(api("job", "cancel", dynamic, "--queued").out())
+                .singleElement()
+                .asString()
+                .contains("IN_PROGRESS");
+        assertThat(only(api("job", "stop", dynamic))).contains(dynamic, "COMPLETED");
+        assertThat(api("job", "create", "--package", plain, "--group", "none").err())
+                .singleElement()
+                .asString()
+                .contains("no group");
+        assertThat(api("job", "create", "--package", plain, "--verify").err())
+                .singleElement()
+                .asString()
+                .contains("must name its devices");
+    }
+
+    private String addProduct() throws IOException {
+        addDevice("edge-12");
+        return "k1";
     }
 
     @Test

@@ -27,7 +27,15 @@ class UsageTest {
                 "job",
                 "job create",
                 "job list",
-                "job watch"
+                "job watch",
+                "job cancel",
+                "job stop",
+                "task",
+                "task list",
+                "task history",
+                "task confirm",
+                "task retry",
+                "task cancel"
             })
     void everyCommandExplainsItself(String command) {
         Cli.Outcome outcome = Cli.run((Object[]) (command + " --help").strip().split(" "));
@@ -81,6 +89,14 @@ class UsageTest {
                 "job",
                 "job create",
                 "job watch",
+                "job create --package p1 --gray-percent many",
+                "job create --package p1 --dynamic soon",
+                "job create --package p1 --tag novalue",
+                "job cancel",
+                "job stop",
+                "task",
+                "task list",
+                "task retry",
                 "job list --url x:y --token t"
             })
     void whatMakesNoSenseIs2InOneLine(String command) {

@@ -67,6 +67,7 @@ public final class GatewayApplication {
         this.source = source(settings);
         OtaClient.Builder builder = OtaClient.builder(device.upgrades())
                 .source(source)
+                .source(AliyunDevice.STREAM_SCHEME, device.streams())
                 .store(store)
                 .installer(UpgradeTrigger.DEFAULT_MODULE, firmware);
         modules.forEach((name, jar) -> builder.installer(name, FileInstaller.to(jar)));

@@ -24,10 +24,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class FileBlocks {
 
-    static final long MAX_FILE_BYTES = 16L << 20;
     private static final int MAX_BLOCK = 128 << 10;
     private static final int MAX_TOKEN = 128;
-    private static final int ONLY_FILE = 1;
     private static final int OK = 200;
     private static final int BAD_PARAMETERS = 460;
     private static final int FAILED = 500;
@@ -65,12 +63,14 @@ final class FileBlocks {
         if (token != null && token.length() > MAX_TOKEN) {
             throw new DeviceRefusedException(BAD_PARAMETERS, "fileToken is longer than " + MAX_TOKEN + " characters");
         }
-        // The number of a package is its id without the letter.
-        FirmwarePackage firmware = state.firmware("p" + streamId);
-        if (firmware == null || fileId != ONLY_FILE || !isFor(firmware.productKey(), connection)) {
+        FirmwarePackage firmware = state.firmwareOfStream(streamId);
+        if (firmware == null
+                || firmware.files().size() > 1
+                || fileId != DeviceMessages.ONLY_FILE
+                || !isFor(firmware.productKey(), connection)) {
             throw new DeviceRefusedException(BAD_PARAMETERS, "no file " + fileId + " of stream " + streamId);
         }
-        if (firmware.size() > MAX_FILE_BYTES) {
+        if (firmware.size() > Limits.MAX_MQTT_BYTES) {
             throw new DeviceRefusedException(BAD_PARAMETERS, "the file size exceeds the limit of 16 MB");
         }
         if (offset < 0 || offset >= firmware.size() || size <= 0) {

@@ -1,25 +1,16 @@
 package io.otaflux.samples.platform;
 
-import java.math.BigDecimal;
-import java.math.RoundingMode;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,10 +23,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class Jobs {
 
-    private static final BigDecimal ALL_PERCENT = BigDecimal.valueOf(100);
-
     private final PlatformState state;
     private final Packages packages;
+    private final Targets targets;
     private final Set<DeviceKey> listening = new HashSet<>();
     private final Agenda agenda = new Agenda();
     private final Map<String, Pace> paces = new HashMap<>();
@@ -48,6 +38,7 @@ final class Jobs {
     Jobs(PlatformState state) {
         this.state = state;
         this.packages = new Packages(state);
+        this.targets = new Targets(state, packages);
         state.jobs().forEach(this::waitFor);
         state.unfinished().forEach(this::waitFor);
         state.jobs().stream().filter(job -> !status(job).isEnded()).forEach(this::rememberPace);
@@ -136,8 +127,8 @@ final class Jobs {
         FirmwarePackage firmware = packages.require(request.packageId());
         Limits.job(request, now);
         checkFirmware(request, firmware);
-        List<RegisteredDevice> targets = targets(request, firmware);
-        if (request.verification() && targets.isEmpty()) {
+        List<RegisteredDevice> devices = targets.now(request, firmware);
+        if (request.verification() && devices.isEmpty()) {
             throw RequestRefusedException.conflict("none of the devices can be upgraded to version "
                     + firmware.version() + ", so nothing would be verified");
         }
@@ -145,7 +136,7 @@ final class Jobs {
                 "j" + (state.jobs().size() + 1), request, false, request.scheduleTime() != null, false, now);
         put(job);
         waitFor(job);
-        for (RegisteredDevice device : targets) {
+        for (RegisteredDevice device : devices) {
             createTask(job, firmware, device, now);
         }
         return job;
@@ -453,93 +444,15 @@ final class Jobs {
         }
     }
 
-    private List<RegisteredDevice> targets(JobRequest request, FirmwarePackage firmware) {
-        Integer dynamicMode = request.dynamicMode();
-        if (dynamicMode != null && dynamicMode == 2) {
-            return List.of();
-        }
-        List<RegisteredDevice> targets = candidates(request, firmware)
-                .filter(device -> takes(request, firmware, device))
-                .toList();
-        BigDecimal gray = request.grayPercent();
-        return gray == null || targets.isEmpty() ? targets : share(targets, gray, firmware.id());
-    }
-
-    private Stream<RegisteredDevice> candidates(JobRequest request, FirmwarePackage firmware) {
-        String product = firmware.productKey();
-        List<String> names = request.devices();
-        if (names != null) {
-            return new LinkedHashSet<>(names).stream().map(name -> named(new DeviceKey(product, name), firmware));
-        }
-        if (request.group() != null) {
-            return packages.requireGroup(product, request.group()).devices().stream()
-                    .map(name -> state.device(new DeviceKey(product, name)))
-                    .flatMap(Stream::ofNullable);
-        }
-        return state.devices().stream()
-                .filter(device -> device.productKey().equals(product))
-                .sorted(Comparator.comparing(RegisteredDevice::deviceName));
-    }
-
-    private RegisteredDevice named(DeviceKey key, FirmwarePackage firmware) {
-        RegisteredDevice device = requireDevice(key);
-        if (!device.versions().containsKey(firmware.module())) {
-            throw RequestRefusedException.conflict(
-                    "device '" + key + "' has never reported a version of module " + firmware.module());
-        }
-        return device;
-    }
-
-    private static boolean takes(JobRequest request, FirmwarePackage firmware, RegisteredDevice device) {
-        String version = device.versions().get(firmware.module());
-        Set<String> sources = sources(request, firmware);
-        return version != null
-                && !version.equals(firmware.version())
-                && (sources.isEmpty() || sources.contains(version));
-    }
-
     /** Which versions a job takes devices from; empty for any. */
     private Set<String> sources(StoredJob job) {
-        return sources(job.request(), packages.require(job.request().packageId()));
-    }
-
-    private static Set<String> sources(JobRequest request, FirmwarePackage firmware) {
-        return firmware.srcVersion() == null ? request.sourceVersions() : Set.of(firmware.srcVersion());
-    }
-
-    /**
-     * A share of the devices: always the same ones for a package, all of a smaller share among those of a larger, and other
-     * ones for another package, so that no device is always the first to be tried on.
-     */
-    private static List<RegisteredDevice> share(List<RegisteredDevice> devices, BigDecimal percent, String salt) {
-        int size = percent.multiply(BigDecimal.valueOf(devices.size()))
-                .divide(ALL_PERCENT, 0, RoundingMode.FLOOR)
-                .intValueExact();
-        Map<String, RegisteredDevice> shuffled = new TreeMap<>();
-        devices.forEach(device -> shuffled.put(hash(salt + "/" + device.deviceName()), device));
-        return shuffled.values().stream().limit(Math.max(1, size)).toList();
-    }
-
-    private static String hash(String text) {
-        try {
-            return HexFormat.of()
-                    .formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
-        }
+        return Targets.sources(job.request(), packages.require(job.request().packageId()));
     }
 
     /** A dynamic job takes a device, unless it had it too often, or the device is busy. */
     private void match(StoredJob job, RegisteredDevice device, String module, Instant now) {
         FirmwarePackage firmware = packages.require(job.request().packageId());
-        String group = job.request().group();
-        if (!firmware.module().equals(module)
-                || !firmware.productKey().equals(device.productKey())
-                || !takes(job.request(), firmware, device)
-                || (group != null
-                        && !packages.requireGroup(device.productKey(), group)
-                                .devices()
-                                .contains(device.deviceName()))) {
+        if (!firmware.module().equals(module) || !targets.includes(job.request(), firmware, device)) {
             return;
         }
         long matches = state.tasks(device.key()).stream()
@@ -614,7 +527,7 @@ final class Jobs {
         }
         FirmwarePackage firmware = packages.require(job.request().packageId());
         RegisteredDevice device = requireDevice(task.device());
-        if (!takes(job.request(), firmware, device)) {
+        if (!Targets.takes(job.request(), firmware, device)) {
             throw RequestRefusedException.conflict(refusal + "its device reports version "
                     + device.versions().get(task.module()) + ", which the job does not upgrade");
         }

@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class FileBlocksTest {
 
     private static final int LENGTH = 300_000;
-    private static final long TOO_LARGE = FileBlocks.MAX_FILE_BYTES + 1;
+    private static final long TOO_LARGE = Limits.MAX_MQTT_BYTES + 1;
 
     private static byte[] content;
     private static Platform platform;

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -141,10 +142,205 @@ class RestApiTest {
         assertThat(cancelled.body().at("/tasks/CANCELED").intValue()).isEqualTo(1);
     }
 
+    @Test
+    void severalFilesAreUploadedOneByOneAndThenMadeAPackage() throws Exception {
+        platform.createProduct("several");
+        JsonNode one = send("POST", "/files", "one").body();
+        JsonNode two = send("PUT", "/files", "two").body();
+        assertThat(one.get("size").intValue()).isEqualTo(3);
+        String files = "\"files\":[{\"name\":\"1.bin\",\"sha256\":" + one.get("sha256")
+                + "},{\"name\":\"2.bin\",\"sha256\":" + two.get("sha256") + "}]";
+
+        Answer added = json(
+                "/packages",
+                "{\"product\":\"several\",\"module\":\"app\",\"version\":\"2\",\"name\":\"Two files\",\"type\":\"DELTA\","
+                        + "\"srcVersion\":\"1\",\"signMethod\":\"Md5\",\"customInfo\":\"a\",\"needToVerify\":true,"
+                        + "\"digestSign\":true," + files + "}");
+
+        assertThat(added.status()).as("%s", added).isEqualTo(201);
+        JsonNode firmware = added.body();
+        assertThat(firmware.get("size").intValue()).isEqualTo(6);
+        assertThat(firmware.has("md5")).isFalse();
+        assertThat(firmware.get("type").textValue()).isEqualTo("DELTA");
+        assertThat(firmware.get("srcVersion").textValue()).isEqualTo("1");
+        assertThat(firmware.get("verifyStatus").intValue()).isZero();
+        assertThat(firmware.get("files").findValuesAsText("name")).containsExactly("1.bin", "2.bin");
+        assertThat(firmware.get("files").findValuesAsText("digestsign")).hasSize(2);
+        assertThat(get("/packages/" + firmware.get("id").textValue()).body()).isEqualTo(firmware);
+        Answer unknown = json(
+                "/packages",
+                "{\"product\":\"several\",\"version\":\"3\",\"files\":[{\"name\":\"a.bin\",\"sha256\":\""
+                        + "0".repeat(64) + "\"}]}");
+        assertThat(unknown.status()).isEqualTo(409);
+        assertThat(unknown.body().get("message").textValue()).contains("within the last 60 minutes");
+    }
+
+    @Test
+    void aJobIsShownWithAllThatWasAskedFor() throws Exception {
+        platform.createProduct("options");
+        upload("POST", "product=options&version=2&fileName=a.bin", "x");
+        long start = System.currentTimeMillis() + 3_600_000;
+        String request = "{\"packageId\":\"" + packageOf("options")
+                + "\",\"jobType\":\"UPGRADE_FIRMWARE\",\"selectionType\":\"STATIC\",\"targetSelection\":\"GRAY\","
+                + "\"grayPercent\":12.5,\"scheduleTime\":" + start + ",\"scheduleFinishTime\":\""
+                + Instant.ofEpochMilli(start + 7_200_000)
+                + "\",\"maximumPerMinute\":100,\"timeoutInMinutes\":60,\"retryInterval\":30,\"retryCount\":5,"
+                + "\"needPush\":false,\"needConfirm\":true,\"overwriteMode\":2,\"downloadProtocol\":\"MQTT\"}";
+
+        Answer job = post("/jobs", request);
+
+        assertThat(job.status()).as("%s", job).isEqualTo(201);
+        for (Map.Entry<String, JsonNode> asked : JSON.readTree(request).properties()) {
+            JsonNode shown = job.body().get(asked.getKey());
+            if (asked.getKey().equals("scheduleTime")) {
+                assertThat(Instant.parse(shown.textValue()).toEpochMilli()).isEqualTo(start);
+            } else {
+                assertThat(shown).as(asked.getKey()).isEqualTo(asked.getValue());
+            }
+        }
+        assertThat(job.body().get("status").textValue()).isEqualTo("PLANNED");
+        assertThat(job.body().get("productKey").textValue()).isEqualTo("options");
+        Answer cancelled = post("/jobs/" + job.body().get("id").textValue() + "/cancel", "");
+        assertThat(cancelled.body().get("status").textValue()).isEqualTo("CANCELED");
+    }
+
+    @Test
+    void aDynamicJobIsStopped() throws Exception {
+        platform.createProduct("dynamic");
+        upload("POST", "product=dynamic&version=2", "x");
+        Answer job = post(
+                "/jobs",
+                "{\"packageId\":\"" + packageOf("dynamic") + "\",\"selectionType\":\"DYNAMIC\",\"dynamicMode\":2}");
+        assertThat(job.body().get("stopped").booleanValue()).isFalse();
+        String path = "/jobs/" + job.body().get("id").textValue();
+
+        Answer stopped = post(path + "/stop", "");
+
+        assertThat(stopped.body().get("stopped").booleanValue()).isTrue();
+        assertThat(stopped.body().get("status").textValue()).isEqualTo("COMPLETED");
+        assertThat(post(path + "/stop", "").status()).isEqualTo(409);
+    }
+
+    @Test
+    void tasksAreConfirmedCancelledAndDoneOnceMore() throws Exception {
+        platform.createProduct("tasks");
+        DeviceCredentials login = platform.createDevice("tasks", "dn");
+        upload("POST", "product=tasks&version=2", "x");
+        try (DeviceClient device = DeviceClient.connect(platform.mqttPort(), login)) {
+            device.inform("default", "1");
+            await().until(() -> !platform.device("tasks", "dn").versions().isEmpty());
+        }
+        await().until(() -> !platform.device("tasks", "dn").online());
+        String job = post("/jobs", "{\"packageId\":\"" + packageOf("tasks") + "\",\"needConfirm\":true}")
+                .body()
+                .get("id")
+                .textValue();
+        String id = get("/jobs/" + job + "/tasks?status=CONFIRM&offset=0&limit=10")
+                .body()
+                .get(0)
+                .get("id")
+                .textValue();
+        assertThat(get("/jobs/" + job + "/tasks?status=QUEUED").body()).isEmpty();
+        assertThat(get("/jobs/" + job + "/tasks?offset=1").body()).isEmpty();
+        assertThat(get("/jobs/" + job + "/tasks?limit=0").body()).isEmpty();
+
+        assertThat(statusAfter("confirm", id)).isEqualTo("QUEUED");
+        assertThat(statusAfter("cancel", id)).isEqualTo("CANCELED");
+        assertThat(statusAfter("retry", id)).isEqualTo("QUEUED");
+        Answer flagged = post("/jobs/" + job + "/cancel", "{\"cancelNotifiedTask\":true}");
+        assertThat(flagged.body().at("/tasks/QUEUED").intValue()).isEqualTo(1);
+        assertThat(post("/jobs/" + job + "/cancel", "{}").status()).isEqualTo(400);
+        Answer ofDevice = post("/products/tasks/devices/dn/tasks/cancel?job=" + job, "");
+        assertThat(ofDevice.body().findValuesAsText("id")).containsExactly(id);
+
+        JsonNode task = get("/tasks/" + id).body();
+        assertThat(task.get("history").findValuesAsText("status"))
+                .containsExactly("CONFIRM", "QUEUED", "CANCELED", "QUEUED", "CANCELED");
+        assertThat(get("/products/tasks/devices/dn/tasks").body()).containsExactly(task);
+    }
+
+    @Test
+    void modulesAndGroupsAreKept() throws Exception {
+        platform.createProduct("parts");
+        platform.createDevice("parts", "dn");
+
+        assertThat(json("/products/parts/modules", "{\"name\":\"mcu\",\"alias\":\"controller\"}")
+                        .status())
+                .isEqualTo(201);
+        assertThat(send("PUT", "/products/parts/modules/mcu", "{\"description\":\"below\"}")
+                        .body()
+                        .get("alias")
+                        .textValue())
+                .isEqualTo("controller");
+        assertThat(get("/products/parts/modules").body().findValuesAsText("name"))
+                .containsExactly("default", "mcu");
+        Answer group = send("PUT", "/products/parts/groups/ring", "{\"devices\":[\"dn\"]}");
+        assertThat(group.status()).isEqualTo(200);
+        assertThat(get("/products/parts/groups/ring").body()).isEqualTo(group.body());
+        assertThat(get("/products/parts/groups").body()).containsExactly(group.body());
+    }
+
+    @Test
+    void theStreamOfEverythingHasWhatApplicationsAreTold() throws Exception {
+        platform.createProduct("told");
+        DeviceCredentials login = platform.createDevice("told", "dn");
+        HttpResponse<java.io.InputStream> events =
+                HTTP.send(request("/events").build(), HttpResponse.BodyHandlers.ofInputStream());
+        List<String> seen = new ArrayList<>();
+        try (BufferedReader lines = new BufferedReader(new InputStreamReader(events.body(), StandardCharsets.UTF_8));
+                DeviceClient device = DeviceClient.connect(platform.mqttPort(), login)) {
+            device.subscribe();
+            upload("POST", "product=told&module=app&version=2", "x");
+            device.inform("app", "1");
+            await().until(() -> !platform.device("told", "dn").versions().isEmpty());
+            platform.createJob(JobRequest.of(packageOf("told")));
+            device.nextPush();
+            device.progress("app", 10, "ten").progress("app", -2, "no route");
+            readUntil(lines, seen, "COMPLETED");
+        }
+        assertThat(seen)
+                .contains("event: package", "event: job", "event: task")
+                .anyMatch(
+                        line -> line.contains("\"moduleName\":\"app\",\"moduleVersion\":\"1\",\"messageCreateTime\":"))
+                .anyMatch(
+                        line -> line.contains(
+                                "\"moduleName\":\"app\",\"srcVersion\":\"1\",\"destVersion\":\"2\",\"step\":\"10\",\"desc\":\"ten\""))
+                .anyMatch(line -> line.contains("\"status\":\"FAILED\",\"desc\":\"no route\""))
+                .contains("event: ota/version/post", "event: ota/progress/post", "event: ota/upgrade");
+    }
+
     @ParameterizedTest(name = "{0}")
     @CsvSource(
             delimiter = ';',
             value = {
+                "bad type; POST; /jobs; {\"packageId\":\"p1\",\"jobType\":\"BOTH\"}; 400",
+                "bad selection; POST; /jobs; {\"packageId\":\"p1\",\"selectionType\":\"SOME\"}; 400",
+                "selection that does not fit; POST; /jobs; {\"packageId\":\"p1\",\"targetSelection\":\"GRAY\"}; 400",
+                "static with a dynamic mode; POST; /jobs; {\"packageId\":\"p1\",\"selectionType\":\"STATIC\",\"dynamicMode\":1}; 400",
+                "bad time; POST; /jobs; {\"packageId\":\"p1\",\"scheduleTime\":\"tomorrow\"}; 400",
+                "no rate; POST; /jobs; {\"packageId\":\"p1\",\"maximumPerMinute\":0}; 400",
+                "bad protocol; POST; /jobs; {\"packageId\":\"p1\",\"downloadProtocol\":\"FTP\"}; 400",
+                "bad flag; POST; /packages?product=errors&version=1&needToVerify=maybe; x; 400",
+                "bad type; POST; /packages?product=errors&version=1&type=HALF; x; 400",
+                "delta without a source; POST; /packages?product=errors&version=1&type=DELTA; x; 400",
+                "delta to itself; POST; /packages?product=errors&version=1&srcVersion=1; x; 400",
+                "bad file name; POST; /packages?product=errors&version=1&fileName=a.exe; x; 400",
+                "empty file; POST; /files; ''; 400",
+                "bad status; GET; /jobs/j1/tasks?status=LOST; ''; 400",
+                "bad offset; GET; /jobs/j1/tasks?offset=-1; ''; 400",
+                "no such task; GET; /tasks/t999; ''; 404",
+                "no tasks; POST; /tasks/confirm; {}; 400",
+                "no such task; POST; /tasks/retry; {\"taskIds\":[\"t999\"]}; 404",
+                "no such task; POST; /tasks/cancel; {\"taskIds\":[\"t999\"]}; 404",
+                "no such job; POST; /jobs/j999/stop; ''; 404",
+                "no such device; GET; /products/errors/devices/nobody/tasks; ''; 404",
+                "no such device; POST; /products/errors/devices/nobody/tasks/cancel; ''; 404",
+                "no name; POST; /products/errors/modules; {}; 400",
+                "default is there; POST; /products/errors/modules; {\"name\":\"default\"}; 409",
+                "no such module; PUT; /products/errors/modules/none; {}; 404",
+                "no devices; PUT; /products/errors/groups/g; {}; 400",
+                "no such device; PUT; /products/errors/groups/g; {\"devices\":[\"nobody\"]}; 404",
+                "no such group; GET; /products/errors/groups/none; ''; 404",
                 "no body; POST; /products; ''; 400",
                 "not JSON; POST; /products; {; 400",
                 "not an object; POST; /products; []; 400",
@@ -291,6 +487,22 @@ class RestApiTest {
 
     private static Answer post(String path, String body) throws Exception {
         return send("POST", path, body);
+    }
+
+    private static Answer json(String path, String body) throws Exception {
+        HttpResponse<String> response = HTTP.send(
+                request(path)
+                        .header("Content-Type", "application/json")
+                        .POST(HttpRequest.BodyPublishers.ofString(body))
+                        .build(),
+                HttpResponse.BodyHandlers.ofString());
+        return new Answer(response.statusCode(), JSON.readTree(response.body()));
+    }
+
+    private static String statusAfter(String what, String task) throws Exception {
+        Answer answer = post("/tasks/" + what, "{\"taskIds\":[\"" + task + "\"]}");
+        assertThat(answer.status()).as("%s", answer).isEqualTo(200);
+        return answer.body().get(0).get("status").textValue();
     }
 
     private static Answer upload(String method, String query, String content) throws Exception {

@@ -48,6 +48,37 @@ class StateLogTest {
     }
 
     @Test
+    void whatAnEarlierVersionHasKeptIsRead() throws IOException {
+        Files.writeString(file, """
+                {"product":{"productKey":"pk","createdAt":"2026-01-01T00:00:00Z"}}
+                {"device":{"productKey":"pk","deviceName":"dn","deviceSecret":"hush","versions":{"app":"1"},"createdAt":"2026-01-01T00:00:00Z"}}
+                {"firmware":{"id":"p1","productKey":"pk","module":"app","version":"2","size":5,"md5":"b","sha256":"a","signMethod":"MD5","createdAt":"2026-01-01T00:00:00Z"}}
+                {"job":{"id":"j1","request":{"packageId":"p1","devices":["dn"],"sourceVersions":["1"],"timeout":"PT5M","needPush":true,"overwriteMode":"KEEP_EARLIER","multiModule":true,"tags":{"k":"v"}},"cancelled":false,"createdAt":"2026-01-01T00:00:00Z"}}
+                {"task":{"id":"t1","jobId":"j1","productKey":"pk","deviceName":"dn","module":"app","sourceVersion":"1","targetVersion":"2","status":"IN_PROGRESS","step":7,"description":"seven","deadline":"2026-01-01T00:05:00Z","createdAt":"2026-01-01T00:00:00Z","updatedAt":"2026-01-01T00:00:01Z"}}
+                """);
+        PlatformState state = new PlatformState();
+
+        new StateLog(directory, state).close();
+
+        Jobs jobs = new Jobs(state);
+        assertThat(state.firmware("p1").files()).containsExactly(new PackageFile(null, 5, "b", "a", null));
+        assertThat(state.firmware("p1").needToVerify()).isFalse();
+        assertThat(state.job("j1").request())
+                .isEqualTo(JobRequest.of("p1")
+                        .withDevices("dn")
+                        .withSourceVersions("1")
+                        .withTimeout(Duration.ofMinutes(5))
+                        .withMultiModule()
+                        .withTags(Map.of("k", "v")));
+        Task task = state.task("t1");
+        assertThat(task.history())
+                .containsExactly(
+                        new Task.Transition(TaskStatus.IN_PROGRESS, Instant.parse("2026-01-01T00:00:01Z"), "seven"));
+        jobs.advance(Instant.parse("2026-01-01T00:05:00Z"));
+        assertThat(state.task("t1").status()).isEqualTo(TaskStatus.FAILED);
+    }
+
+    @Test
     void openingKeepsOneLinePerThing() throws IOException {
         PlatformState state = new PlatformState();
         try (StateLog log = new StateLog(directory, state)) {

@@ -37,6 +37,10 @@ final class AliyunChannel implements UpgradeChannel {
             conversation.checkKnown(reporting);
             check("module", module);
             check("version", version);
+            if (module.equals(AliyunDevice.CONFIG_MODULE)) {
+                // What configuration a device has is nothing that the platform wants to hear.
+                return Mono.empty();
+            }
             return conversation.report(reporting, module, version);
         });
     }
@@ -46,6 +50,9 @@ final class AliyunChannel implements UpgradeChannel {
         return Mono.defer(() -> {
             UpgradeTrigger trigger = event.trigger();
             conversation.checkKnown(trigger.device());
+            if (trigger.module().equals(AliyunDevice.CONFIG_MODULE)) {
+                return Mono.empty();
+            }
             boolean first = event instanceof UpgradeEvent.Admitted;
             return Step.of(event)
                     .map(step -> conversation.report(trigger.device(), trigger.module(), step, first))

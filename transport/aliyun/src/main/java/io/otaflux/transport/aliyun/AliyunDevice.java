@@ -32,11 +32,20 @@ import reactor.core.publisher.Mono;
  */
 public final class AliyunDevice {
 
+    /** The scheme of locations that {@link #streams()} reads: {@code aliyun-stream:{streamId}/{streamFileId}}. */
+    public static final String STREAM_SCHEME = "aliyun-stream";
+
     /**
      * The tag of {@link io.otaflux.UpgradeTrigger#tags()} that carries what the package itself says to the application, as
      * a text which often is JSON; the other tags are those of the job.
      */
     public static final String PACKAGE_INFO = "_package_udi";
+
+    /**
+     * The module whose upgrades are remote configurations, where {@link Builder#remoteConfiguration} asks for them: the
+     * version is the configuration's id, the artifact its file. No platform's module has this name.
+     */
+    public static final String CONFIG_MODULE = "_remote-configuration";
 
     private final Settings settings;
     private final Conversation conversation;
@@ -108,7 +117,8 @@ public final class AliyunDevice {
 
     /**
      * The source of what the platform sends over this connection instead of naming a URL, in blocks of 64 KiB of which four
-     * are under way at a time. Configure it with {@link io.otaflux.OtaClient.Builder#source}.
+     * are under way at a time. Configure it with {@code source(AliyunDevice.STREAM_SCHEME, device.streams())} of
+     * {@link io.otaflux.OtaClient.Builder}; without it such upgrades fail.
      */
     public ArtifactSource streams() {
         return streams(64 * 1024, 4);
@@ -131,6 +141,33 @@ public final class AliyunDevice {
     /** @param ledger sees every buffer that goes out */
     ArtifactSource streams(int blockSize, int inFlight, UnaryOperator<ByteBuf> ledger) {
         return conversation.downloads().source(blockSize, inFlight, ledger);
+    }
+
+    /**
+     * Asks the platform whether an upgrade of {@code module} is pending, and hands it to whoever takes the triggers of
+     * {@link #upgrades()}, as if it had been pushed. The device asks by itself once per module and connection, when the
+     * module's version was reported; an upgrade that is never pushed, but waits to be asked for, is found by this at any
+     * other time.
+     *
+     * @return a {@code Mono} that emits whether one is pending. It waits for a connection, and errors with
+     *     {@link io.otaflux.TransferException} when the platform does not answer or wants to be asked later, with
+     *     {@link ChannelException} when it refuses the device
+     */
+    public Mono<Boolean> askForUpgrade(String module) {
+        return askForUpgrade(id(), module);
+    }
+
+    /** The same for a device behind this one. */
+    public Mono<Boolean> askForUpgrade(DeviceId device, String module) {
+        return Mono.defer(() -> {
+            conversation.checkKnown(device);
+            return conversation.askFor(device, module);
+        });
+    }
+
+    /** For callback programs, which say and hear what else they like over this connection. */
+    Conversation conversation() {
+        return conversation;
     }
 
     /** How many messages of the platform were skipped because they could not be understood or followed. */
@@ -189,6 +226,8 @@ public final class AliyunDevice {
         private Duration firstWait = Backoff.DEFAULT.first();
         private Duration longestWait = Backoff.DEFAULT.max();
         private Duration splay = Duration.ZERO;
+        private boolean remoteConfiguration;
+        private boolean legacyQueries;
         private Duration stuckAfter = Duration.ofMinutes(5);
         private Duration shortestKeepAlive = MIN_KEEP_ALIVE;
 
@@ -335,6 +374,24 @@ public final class AliyunDevice {
             return this;
         }
 
+        /**
+         * Listens to the platform's remote configuration, and asks for it on each connection. It comes as an upgrade of
+         * {@link AliyunDevice#CONFIG_MODULE}, which needs an installer, and is reported to nobody. Defaults to not.
+         */
+        public Builder remoteConfiguration() {
+            this.remoteConfiguration = true;
+            return this;
+        }
+
+        /**
+         * Asks on {@code /ota/device/request}, as platforms of 2018 want it, in place of {@code thing/ota/firmware/get}. Such
+         * a platform knows the firmware only. Defaults to not.
+         */
+        public Builder legacyQueries() {
+            this.legacyQueries = true;
+            return this;
+        }
+
         /** Lets tests of dead connections end within a minute. The platform refuses anything below its limit. */
         Builder shortestKeepAlive(Duration shortest) {
             this.shortestKeepAlive = shortest;
@@ -381,7 +438,9 @@ public final class AliyunDevice {
                     networkTimeout,
                     splay,
                     new Backoff(firstWait, longestWait, 0),
-                    stuckAfter));
+                    stuckAfter,
+                    remoteConfiguration,
+                    legacyQueries));
         }
 
         private static void checkPositive(String what, Duration duration) {

@@ -12,6 +12,7 @@ import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeTrigger;
 import io.otaflux.transport.aliyun.MqttConnection.Inbound;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -56,6 +57,9 @@ final class Conversation implements Line {
     /** How long nothing is asked after the platform said that it is asked too often. */
     private static final Duration PAUSE = Duration.ofMinutes(1);
 
+    /** There is no configuration, or the product has no such feature: no news. */
+    private static final Set<String> NOT_CONFIGURED = Set.of("6710", "6713");
+
     /** How many reports may wait for their acknowledgement; of one device it is one. */
     private static final int WINDOW = 64;
 
@@ -68,6 +72,7 @@ final class Conversation implements Line {
     private final Inbox inbox;
     private final Outbox outbox;
     private final Downloads downloads;
+    private final Subscriptions subscriptions = new Subscriptions();
     private final Pacing pacing;
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<DeviceModule> asked = new HashSet<>();
@@ -192,6 +197,68 @@ final class Conversation implements Line {
                         answer -> answer instanceof Push.Upgrade upgrade ? Mono.just(upgrade.trigger()) : Mono.empty());
     }
 
+    /** Asks, and hands what is pending to whoever takes the triggers, as if it had been pushed. */
+    Mono<Boolean> askFor(DeviceId device, String module) {
+        return pending(device, module)
+                .publishOn(lane)
+                .map(trigger -> {
+                    inbox.offer(trigger, () -> {}, false);
+                    return true;
+                })
+                .defaultIfEmpty(false);
+    }
+
+    // ---- What a program says and hears itself ----
+
+    /** What comes on topics that {@link #subscribe(MqttQos, String)} was called for. */
+    Flux<Subscriptions.Message> messages() {
+        return subscriptions.messages();
+    }
+
+    /** Subscribes now, if there is a connection, and again on each new one. Completes when it is granted, or remembered. */
+    Mono<Void> subscribe(MqttQos qos, String filter) {
+        return onLane(MonoSink::success)
+                .then(Mono.defer(() -> subscriptions.add(filter, qos, connection, settings.timeout())));
+    }
+
+    Mono<Void> unsubscribe(String filter) {
+        return onLane(MonoSink::success).then(Mono.defer(() -> {
+            subscriptions.remove(filter);
+            return connection == null ? Mono.empty() : unsubscribe(List.of(filter));
+        }));
+    }
+
+    /** Errors where there is no connection. */
+    Mono<Void> publish(MqttQos qos, String topic, byte[] payload) {
+        return onLane(MonoSink::success).then(overConnection(present -> present.publish(qos, topic, payload)));
+    }
+
+    /** What time it is at the platform. */
+    Mono<Instant> time() {
+        String topics = "/ext/ntp/" + settings.device().product() + "/"
+                + settings.device().name();
+        return Mono.defer(() -> {
+            long sent = System.currentTimeMillis();
+            Flux<Instant> answers = messages()
+                    .filter(message -> message.topic().equals(topics + "/response"))
+                    .handle((message, sink) -> {
+                        try {
+                            Messages.readTime(message.text(), sent, System.currentTimeMillis())
+                                    .ifPresent(time -> sink.next(Instant.ofEpochMilli(time)));
+                        } catch (MalformedMessage e) {
+                            log.debug("{}: a time that makes no sense: {}", settings.device(), e.why());
+                        }
+                    });
+            Mono<Instant> question = subscribe(MqttQos.AT_MOST_ONCE, topics + "/response")
+                    .then(publish(MqttQos.AT_MOST_ONCE, topics + "/request", Messages.time(sent)))
+                    .then(Mono.empty());
+            return answers.mergeWith(question)
+                    .next()
+                    .timeout(settings.timeout())
+                    .onErrorMap(MqttConnection::translate);
+        });
+    }
+
     Downloads downloads() {
         return downloads;
     }
@@ -265,7 +332,7 @@ final class Conversation implements Line {
         return Mono.firstWithSignal(
                         present.lost(),
                         present.opened()
-                                .then(present.subscribe(topics.upgrade(), topics.queryReply())
+                                .then(present.subscribe(listenedTo().toArray(String[]::new))
                                         .timeout(settings.timeout()))
                                 .publishOn(lane)
                                 .doOnSuccess(done -> online(present))
@@ -273,6 +340,17 @@ final class Conversation implements Line {
                 .onErrorMap(MqttConnection::translate)
                 .publishOn(lane)
                 .doOnError(this::offline);
+    }
+
+    /** The topics on which this device is spoken to. */
+    private List<String> listenedTo() {
+        List<String> listenedTo = new ArrayList<>(List.of(topics.upgrade()));
+        listenedTo.add(settings.legacyQueries() ? Topics.legacyQuery(settings.device()) : topics.queryReply());
+        if (settings.remoteConfiguration()) {
+            listenedTo.add(Topics.sys(settings.device(), Topics.CONFIGURATION_PUSH));
+            listenedTo.add(Topics.sys(settings.device(), Topics.CONFIGURATION_REPLY));
+        }
+        return listenedTo;
     }
 
     /** Waits as long as it takes until the next attempt makes sense, or errors when none does. */
@@ -302,7 +380,11 @@ final class Conversation implements Line {
         emit(new DeviceEvent.Connected());
         List.copyOf(awaitingConnection).forEach(MonoSink::success);
         awaitingConnection.clear();
+        subscriptions.connected(present, settings.timeout());
         gateway.connected();
+        if (settings.remoteConfiguration()) {
+            askForWhatWasMissed(new DeviceModule(settings.device(), AliyunDevice.CONFIG_MODULE));
+        }
         send();
     }
 
@@ -483,11 +565,16 @@ final class Conversation implements Line {
                                 unanswered(Reason.SERVER_BUSY, about, "was asked too often", Duration.ofNanos(wait)));
                         return;
                     }
+                    if (isLegacy(about) && !module.equals(UpgradeTrigger.DEFAULT_MODULE)) {
+                        // An old platform knows no modules.
+                        sink.success();
+                        return;
+                    }
                     String id = nextId();
                     queries.put(id, new Query(about, sink));
                     sink.onDispose(() -> lane.schedule(() -> queries.remove(id)));
                     // One that cannot be sent ends with the connection, or when the time for an answer is over.
-                    present.publish(Topics.of(device).query(), Messages.query(id, module))
+                    present.publish(topicOfQuestion(about), question(id, about))
                             .subscribe(
                                     never -> {}, unsent -> log.debug("{} {}: could not ask", device, module, unsent));
                 }))
@@ -495,6 +582,30 @@ final class Conversation implements Line {
                         settings.timeout(),
                         Mono.<Push>error(() -> unanswered(
                                 Reason.TIMEOUT, about, "gives no answer within " + settings.timeout(), null)));
+    }
+
+    private String topicOfQuestion(DeviceModule about) {
+        if (about.module().equals(AliyunDevice.CONFIG_MODULE)) {
+            return Topics.sys(about.device(), Topics.CONFIGURATION_QUERY);
+        }
+        return isLegacy(about)
+                ? Topics.legacyQuery(about.device())
+                : Topics.of(about.device()).query();
+    }
+
+    private byte[] question(String id, DeviceModule about) {
+        if (about.module().equals(AliyunDevice.CONFIG_MODULE)) {
+            return Messages.configurationQuery(id);
+        }
+        return isLegacy(about)
+                ? Messages.legacyQuery(id, outbox.version(about.device(), about.module()))
+                : Messages.query(id, about.module());
+    }
+
+    private boolean isLegacy(DeviceModule about) {
+        return settings.legacyQueries()
+                && about.device().equals(settings.device())
+                && !about.module().equals(AliyunDevice.CONFIG_MODULE);
     }
 
     private static TransferException unanswered(
@@ -524,7 +635,7 @@ final class Conversation implements Line {
         try {
             String topic = message.topic();
             DeviceId pushed = Topics.device(topic, Topics.UPGRADE, "");
-            DeviceId answered = Topics.device(topic, "/sys/", Topics.QUERY_REPLY);
+            DeviceId answered = answered(topic);
             if (pushed != null && isSpokenFor(pushed)) {
                 Push push = PushReader.read(pushed, message.payload());
                 if (push instanceof Push.Upgrade upgrade) {
@@ -537,7 +648,12 @@ final class Conversation implements Line {
                 answered(answered, message);
             } else if (topic.equals(topics.downloadReply())) {
                 downloads.received(message.payload());
-            } else if (!gateway.received(topic, message.payload())) {
+            } else if (settings.remoteConfiguration()
+                    && topic.equals(Topics.sys(settings.device(), Topics.CONFIGURATION_PUSH))) {
+                configured(message);
+                return;
+            } else if (!gateway.received(topic, message.payload())
+                    && !subscriptions.received(topic, message.payload())) {
                 log.debug("{}: not understood: {}", settings.device(), topic);
             }
         } catch (MalformedMessage e) {
@@ -549,6 +665,35 @@ final class Conversation implements Line {
         }
         // An answer too, before anybody has done anything about it: with the version it is asked for again.
         message.acknowledge();
+    }
+
+    /** Whose question is answered on {@code topic}; null where it is about something else. */
+    private @Nullable DeviceId answered(String topic) {
+        DeviceId device = Topics.device(topic, "/sys/", Topics.QUERY_REPLY);
+        if (device == null) {
+            device = Topics.device(topic, "/sys/", Topics.CONFIGURATION_REPLY);
+        }
+        return device == null ? Topics.device(topic, Topics.LEGACY_QUERY, "") : device;
+    }
+
+    /** The platform has a configuration for this device, and wants to know that the device heard it. */
+    private void configured(Inbound message) throws MalformedMessage {
+        Push push;
+        try {
+            JsonNode root = Messages.read(message.payload());
+            push = PushReader.readConfiguration(settings.device(), root.path("params"));
+            publish(message.topic() + "_reply", Messages.reply(root.path("id").asText("0")))
+                    .subscribe(never -> {}, unsent -> log.debug("{}: could not reply", settings.device(), unsent));
+        } catch (MalformedMessage e) {
+            message.acknowledge();
+            throw e;
+        }
+        if (push instanceof Push.Upgrade upgrade) {
+            inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
+        } else {
+            message.acknowledge();
+            take(settings.device(), push);
+        }
     }
 
     private boolean isSpokenFor(DeviceId device) {
@@ -583,16 +728,33 @@ final class Conversation implements Line {
             senseless("Answer", e);
             return;
         }
-        Query query = queries.get(root.path("id").asText());
+        boolean legacy = message.topic().startsWith(Topics.LEGACY_QUERY);
+        if (legacy && root.has("params") && !root.has("data") && !root.has("code")) {
+            // The question itself, from a broker that lets a device hear what it says.
+            return;
+        }
+        String id = root.path("id").asText();
+        Query query = queries.get(id);
+        if (query == null && legacy) {
+            // They do not all repeat the id; and there is one thing only that they are asked for.
+            query = queries.values().stream()
+                    .filter(any -> any.about.device().equals(device) && isLegacy(any.about))
+                    .findFirst()
+                    .orElse(null);
+        }
         if (query == null || !query.about.device().equals(device)) {
             log.debug("{}: an answer to nobody's question", device);
             return;
         }
-        queries.remove(root.path("id").asText());
+        queries.values().remove(query);
         // Absent, or as in a push, it is none of an error.
         String code = root.path("code").asText("200");
         if (!code.equals("200") && !code.equals("1000")) {
             String shown = code.matches("[0-9]{1,6}") ? code : "?";
+            if (NOT_CONFIGURED.contains(code)) {
+                query.sink.success();
+                return;
+            }
             log.warn("{} {}: the platform does not say what is pending: code {}", device, query.about.module(), shown);
             if (code.equals("429")) {
                 askAgainAt = System.nanoTime() + PAUSE.toNanos();
@@ -604,7 +766,11 @@ final class Conversation implements Line {
             }
             return;
         }
-        query.sink.success(PushReader.readAnswer(device, root.path("data"), query.about.module()));
+        JsonNode data = root.path("data");
+        query.sink.success(
+                query.about.module().equals(AliyunDevice.CONFIG_MODULE)
+                        ? PushReader.readConfiguration(device, data)
+                        : PushReader.readAnswer(device, data, query.about.module()));
     }
 
     private record Query(DeviceModule about, MonoSink<Push> sink) {}

@@ -1,9 +1,17 @@
 package io.otaflux.transport.aliyun;
 
+import com.hivemq.client.mqtt.datatypes.MqttQos;
+import com.hivemq.client.mqtt.datatypes.MqttTopic;
+import com.hivemq.client.mqtt.datatypes.MqttTopicFilter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.OffsetDateTime;
+import java.time.ZoneOffset;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.BufferOverflowStrategy;
@@ -43,13 +51,16 @@ public final class Device {
     /** A service of the thing model. Never called. */
     public static final int ON_SERVICE = 5;
 
-    /** A message on a subscribed topic (spelt as in the original). Never called. */
+    /** A message on a {@linkplain #subscribe subscribed} topic (spelt as in the original); {@code {topic, payload}}. */
     public static final int ON_SUBCRIBE = 6;
 
     /** Properties of the thing model. Never called. */
     public static final int ON_PROPS = 7;
 
-    /** An attempt to connect failed, or a message was skipped; {@code {code, message}}. */
+    /**
+     * An attempt to connect or to register failed, a message was skipped, a topic was not granted, the platform did not tell
+     * the time, or somebody else seems to use the same credentials; {@code {code, message}}.
+     */
     public static final int ON_ERROR = 8;
 
     /** An answer of the thing model. Never called. */
@@ -58,15 +69,28 @@ public final class Device {
     /** Raw data. Never called. */
     public static final int ON_RAWDATA = 10;
 
-    /** Dynamic registration. Never called. */
+    /** Registered; {@code {code: 0, deviceSecret}}, as the callback of {@link #register} gets it. */
     public static final int ON_REGISTER = 11;
 
     private static final Logger log = Loggers.getLogger(Device.class);
 
+    /** No event of the original's: for the log. */
+    private static final int NTP = 0;
+
     private static final int OK = 0;
     private static final int FAILED = -1;
 
+    /** How much may wait while a callback takes its time; beyond that the oldest is lost. */
+    private static final int WAITING = 256;
+
+    private static final int MAX_PAYLOAD = 256 * 1024;
+
+    /** The original tells the time of its home, wherever it is. */
+    private static final ZoneOffset TIME_ZONE = ZoneOffset.ofHours(8);
+
     private final Map<Integer, Consumer<Map<String, Object>>> callbacks = new ConcurrentHashMap<>();
+    private final Scheduler thread = Schedulers.newSingle("otaflux-device", true);
+    private volatile boolean online;
     private @Nullable AliyunDevice device;
 
     /**
@@ -99,13 +123,20 @@ public final class Device {
         }
         try {
             AliyunDevice connecting = device(options);
-            Scheduler thread = Schedulers.newSingle("otaflux-device", true);
             connecting
                     .events()
-                    .onBackpressureBuffer(256, BufferOverflowStrategy.DROP_OLDEST)
+                    .doOnNext(this::follow)
+                    .onBackpressureBuffer(WAITING, BufferOverflowStrategy.DROP_OLDEST)
                     .publishOn(thread)
                     .doFinally(end -> thread.dispose())
                     .subscribe(this::call);
+            connecting
+                    .conversation()
+                    .messages()
+                    .onBackpressureBuffer(WAITING, BufferOverflowStrategy.DROP_OLDEST)
+                    .publishOn(thread)
+                    .subscribe(
+                            message -> call(ON_SUBCRIBE, Map.of("topic", message.topic(), "payload", message.text())));
             device = connecting;
             // How it goes is told by events.
             connecting.connect().subscribe(connected -> {}, refused -> log.debug("connect failed", refused));
@@ -124,6 +155,156 @@ public final class Device {
     public int getDeviceHandle() {
         AliyunDevice connected = current();
         return connected == null ? FAILED : connected.getDeviceHandle();
+    }
+
+    /**
+     * Asks the platform for this device's secret, for products that are allowed to, and returns at once.
+     *
+     * @param options {@code productKey}, {@code productSecret}, {@code deviceName}; {@code region} (defaults to {@code
+     *     cn-shanghai}). Beyond the original: {@code host}, {@code port} and {@code ca_file} for a platform elsewhere, and
+     *     {@code credentials_file}, where the secret is kept and found again, since a platform gives it until the device has
+     *     connected for the first time
+     * @param callback receives {@code {code: 0, deviceSecret}}, and is not called when it fails; {@link #ON_ERROR} is
+     * @return 0, or a negative number when an option is missing or out of range, which is logged
+     */
+    public int register(Map<String, ?> options, Consumer<Map<String, Object>> callback) {
+        Mono<Credentials> registration;
+        try {
+            registration = registration(options).register();
+        } catch (IllegalArgumentException e) {
+            log.warn("register: {}", e.getMessage());
+            return FAILED;
+        }
+        registration
+                .ofType(Credentials.DeviceSecret.class)
+                .publishOn(thread)
+                .subscribe(
+                        registered -> {
+                            Map<String, Object> data = Map.of("code", OK, "deviceSecret", registered.deviceSecret());
+                            call(ON_REGISTER, callback, data);
+                            call(ON_REGISTER, data);
+                        },
+                        failure -> failed("register", failure));
+        return OK;
+    }
+
+    /**
+     * Subscribes to a topic, now and after each reconnect; what comes there is told by {@link #ON_SUBCRIBE}.
+     *
+     * @param options {@code topic}, which may have wildcards, and {@code qos} (0 or 1, defaults to 0)
+     * @return 0, or a negative number when an option is missing or out of range, the topic is one over which this device's
+     *     upgrades come, or {@link #connect} was not called. What the platform does not grant is told by {@link #ON_ERROR}
+     */
+    public int subscribe(Map<String, ?> options) {
+        return onTopic(options, (conversation, topic) -> conversation.subscribe(qos(options), topic));
+    }
+
+    /**
+     * Takes a {@link #subscribe} back.
+     *
+     * @param options {@code topic}, as it was subscribed to
+     * @return as {@link #subscribe} does
+     */
+    public int unsubscribe(Map<String, ?> options) {
+        return onTopic(options, (conversation, topic) -> conversation.unsubscribe(topic));
+    }
+
+    private int onTopic(Map<String, ?> options, BiFunction<Conversation, String, Mono<Void>> work) {
+        AliyunDevice connected = current();
+        if (connected == null) {
+            return FAILED;
+        }
+        try {
+            String topic = MqttTopicFilter.of(text(options, "topic")).toString();
+            if (Topics.of(connected.id()).isListenedTo(topic)) {
+                throw new IllegalArgumentException("topic: " + topic + " (expected: none of the upgrades')");
+            }
+            work.apply(connected.conversation(), topic)
+                    .publishOn(thread)
+                    .subscribe(done -> {}, failure -> failed(topic, failure));
+            return OK;
+        } catch (IllegalArgumentException e) {
+            log.warn("topic: {}", e.getMessage());
+            return FAILED;
+        }
+    }
+
+    /**
+     * Publishes a message. Nothing is kept for later: without a connection it is refused.
+     *
+     * @param options {@code topic}, {@code payload} (text), and {@code qos} (0 or 1, defaults to 0)
+     * @return 0 when it is on its way, or a negative number when an option is missing or out of range, or there is no
+     *     connection
+     */
+    public int publish(Map<String, ?> options) {
+        AliyunDevice connected = current();
+        if (connected == null || !online) {
+            return FAILED;
+        }
+        try {
+            String topic = MqttTopic.of(text(options, "topic")).toString();
+            byte[] payload = text(options, "payload").getBytes(StandardCharsets.UTF_8);
+            if (payload.length > MAX_PAYLOAD) {
+                throw new IllegalArgumentException(
+                        "payload: " + payload.length + " bytes (expected: at most " + MAX_PAYLOAD + ")");
+            }
+            connected
+                    .conversation()
+                    .publish(qos(options), topic, payload)
+                    .publishOn(thread)
+                    .subscribe(done -> {}, failure -> failed(topic, failure));
+            return OK;
+        } catch (IllegalArgumentException e) {
+            log.warn("publish: {}", e.getMessage());
+            return FAILED;
+        }
+    }
+
+    /**
+     * Asks the platform what time it is, and returns at once.
+     *
+     * @param callback receives {@code year}, {@code month}, {@code day}, {@code hour}, {@code minute}, {@code second},
+     *     {@code msecond}, as it is in UTC+8 like in the original, and {@code timestamp}: long, milliseconds since 1970. It is
+     *     not called when the platform does not answer; {@link #ON_ERROR} is
+     * @return 0, or a negative number when there is no connection
+     */
+    public int getNtpTime(Consumer<Map<String, Object>> callback) {
+        AliyunDevice connected = current();
+        if (connected == null || !online) {
+            return FAILED;
+        }
+        connected
+                .conversation()
+                .time()
+                .publishOn(thread)
+                .subscribe(time -> call(NTP, callback, dictionary(time)), failure -> failed("getNtpTime", failure));
+        return OK;
+    }
+
+    private static Map<String, Object> dictionary(Instant time) {
+        OffsetDateTime there = time.atOffset(TIME_ZONE);
+        return Map.of(
+                "year", there.getYear(),
+                "month", there.getMonthValue(),
+                "day", there.getDayOfMonth(),
+                "hour", there.getHour(),
+                "minute", there.getMinute(),
+                "second", there.getSecond(),
+                "msecond", there.getNano() / 1_000_000,
+                "timestamp", time.toEpochMilli());
+    }
+
+    private static MqttQos qos(Map<String, ?> options) {
+        int qos = options.containsKey("qos") ? number(options, "qos") : 0;
+        if (qos < 0 || qos > 1) {
+            throw new IllegalArgumentException("qos: " + qos + " (expected: 0 or 1)");
+        }
+        return qos == 0 ? MqttQos.AT_MOST_ONCE : MqttQos.AT_LEAST_ONCE;
+    }
+
+    private void failed(String what, Throwable failure) {
+        log.warn("{}: {}", what, failure.toString());
+        call(ON_ERROR, Map.of("code", FAILED, "message", what + ": " + failure.getMessage()));
     }
 
     /**
@@ -150,6 +331,27 @@ public final class Device {
 
     private synchronized @Nullable AliyunDevice current() {
         return device;
+    }
+
+    private static DynamicRegistration registration(Map<String, ?> options) {
+        DynamicRegistration.Builder builder = DynamicRegistration.builder()
+                .product(text(options, "productKey"), text(options, "productSecret"))
+                .deviceName(text(options, "deviceName"));
+        if (options.containsKey("host")) {
+            builder.host(text(options, "host"));
+        } else {
+            builder.region(options.containsKey("region") ? text(options, "region") : "cn-shanghai");
+        }
+        if (options.containsKey("port")) {
+            builder.port(number(options, "port"));
+        }
+        if (options.containsKey("ca_file")) {
+            builder.trust(Path.of(text(options, "ca_file")));
+        }
+        if (options.containsKey("credentials_file")) {
+            builder.store(FileCredentialStore.at(Path.of(text(options, "credentials_file"))));
+        }
+        return builder.build();
     }
 
     private static AliyunDevice device(Map<String, ?> options) {
@@ -189,6 +391,15 @@ public final class Device {
         throw new IllegalArgumentException(key + ": no number (expected: an integer)");
     }
 
+    /** On the connection's thread, so that what a program does in a callback finds it as it is. */
+    private void follow(DeviceEvent event) {
+        if (event instanceof DeviceEvent.Connected) {
+            online = true;
+        } else if (event instanceof DeviceEvent.Disconnected || event instanceof DeviceEvent.Closed) {
+            online = false;
+        }
+    }
+
     private void call(DeviceEvent event) {
         if (event instanceof DeviceEvent.Connected) {
             call(ON_CONNECT, Map.of("code", OK));
@@ -200,6 +411,15 @@ public final class Device {
             call(ON_ERROR, failure(failed.cause()));
         } else if (event instanceof DeviceEvent.MessageSkipped skipped) {
             call(ON_ERROR, failure(skipped.cause()));
+        } else if (event instanceof DeviceEvent.DuplicateLoginSuspected suspected) {
+            call(
+                    ON_ERROR,
+                    Map.of(
+                            "code",
+                            FAILED,
+                            "message",
+                            "Somebody else may use this device's credentials: disconnected " + suspected.times()
+                                    + " times shortly after connecting"));
         }
     }
 
@@ -209,9 +429,12 @@ public final class Device {
 
     private void call(int event, Map<String, Object> data) {
         Consumer<Map<String, Object>> callback = callbacks.get(event);
-        if (callback == null) {
-            return;
+        if (callback != null) {
+            call(event, callback, data);
         }
+    }
+
+    private static void call(int event, Consumer<Map<String, Object>> callback, Map<String, Object> data) {
         try {
             callback.accept(data);
         } catch (RuntimeException | Error e) {

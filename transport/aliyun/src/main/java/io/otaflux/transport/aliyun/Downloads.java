@@ -44,8 +44,6 @@ import reactor.util.Loggers;
  */
 final class Downloads {
 
-    static final String SCHEME = "aliyun-stream";
-
     /** What the documents allow a file to have. */
     static final long LARGEST_FILE = 16L * 1024 * 1024;
 
@@ -88,7 +86,7 @@ final class Downloads {
 
     /** Where a file is, as a location. */
     static URI location(long streamId, long fileId) {
-        return URI.create(SCHEME + ":" + streamId + "/" + fileId);
+        return URI.create(AliyunDevice.STREAM_SCHEME + ":" + streamId + "/" + fileId);
     }
 
     /**
@@ -207,10 +205,11 @@ final class Downloads {
             this.artifact = request.artifact();
             URI location = artifact.location();
             Matcher place = LOCATION.matcher(String.valueOf(location.getRawSchemeSpecificPart()));
-            if (!SCHEME.equalsIgnoreCase(location.getScheme()) || !place.matches()) {
+            if (!AliyunDevice.STREAM_SCHEME.equalsIgnoreCase(location.getScheme()) || !place.matches()) {
                 throw new SourceException(
                         Reason.LOCATION_REFUSED,
-                        artifact.name() + ": no location of this source (expected: " + SCHEME + ":stream/file)",
+                        artifact.name() + ": no location of this source (expected: " + AliyunDevice.STREAM_SCHEME
+                                + ":stream/file)",
                         null);
             }
             this.streamId = Long.parseLong(place.group(1));

@@ -10,6 +10,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.otaflux.UpgradeTrigger;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /** The JSON of the protocol: what the device sends, and the outermost layer of what it gets. */
 final class Messages {
@@ -54,6 +56,47 @@ final class Messages {
         ObjectNode message = JSON.createObjectNode().put("id", id).put("version", "1.0");
         putModule(message.putObject("params"), module);
         return bytes(message.put("method", "thing.ota.firmware.get"));
+    }
+
+    /** The question of 2018 for the pending upgrade of the firmware. */
+    static byte[] legacyQuery(String id, @Nullable String version) {
+        ObjectNode message = JSON.createObjectNode().put("id", Long.parseLong(id));
+        ObjectNode params = message.putObject("params");
+        if (version != null) {
+            params.put("version", version);
+        }
+        return bytes(message);
+    }
+
+    /** The question for the remote configuration. */
+    static byte[] configurationQuery(String id) {
+        return request(
+                id,
+                "thing.config.get",
+                JSON.createObjectNode().put("configScope", "product").put("getType", "file"));
+    }
+
+    /** The question what time it is. */
+    static byte[] time(long sent) {
+        return bytes(JSON.createObjectNode().put("deviceSendTime", Long.toString(sent)));
+    }
+
+    /**
+     * The time that an answer to {@link #time} tells, in milliseconds since 1970, if it is the answer to that question.
+     *
+     * @param sent when it was asked, and {@code received} when it was answered, both by the clock here
+     */
+    static OptionalLong readTime(String payload, long sent, long received) throws MalformedMessage {
+        JsonNode root = read(payload.getBytes(StandardCharsets.UTF_8));
+        if (root.path("deviceSendTime").asLong(-1) != sent) {
+            return OptionalLong.empty();
+        }
+        long arrived = root.path("serverRecvTime").asLong(-1);
+        long left = root.path("serverSendTime").asLong(-1);
+        if (arrived < 0 || left < 0) {
+            throw new MalformedMessage("serverRecvTime, serverSendTime: missing");
+        }
+        return OptionalLong.of((arrived + left + received - sent) / 2);
     }
 
     /** Any other request. */

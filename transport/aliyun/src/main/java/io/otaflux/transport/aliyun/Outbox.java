@@ -40,6 +40,14 @@ final class Outbox {
         put(message);
     }
 
+    /** The version of {@code module} that was put in last; null where none was. */
+    @Nullable
+    String version(DeviceId device, String module) {
+        Sender sender = senders.get(device);
+        Message message = sender == null ? null : sender.versions.get(module);
+        return message == null ? null : message.version;
+    }
+
     /** An upgrade of {@code module} begins: its first step goes out, whatever went out before. */
     void begin(DeviceId device, String module) {
         sender(device).lastSteps.remove(module);

@@ -5,6 +5,7 @@ import io.otaflux.Artifact;
 import io.otaflux.ChannelException;
 import io.otaflux.DeviceId;
 import io.otaflux.Digest;
+import io.otaflux.Hasher;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.OtaException.Stage;
@@ -12,6 +13,8 @@ import io.otaflux.RefusedException;
 import io.otaflux.UpgradeTrigger;
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,6 +33,12 @@ final class PushReader {
 
     /** What a module's name looks like. */
     private static final String NAME = "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}";
+
+    /** What a version looks like. */
+    private static final String VERSION = "[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}";
+
+    /** How long a configuration may be: 64 KB. */
+    private static final int MAX_CONFIGURATION = 64 * 1024;
 
     /** How many files one package may have. */
     private static final int MAX_FILES = 20;
@@ -60,7 +69,8 @@ final class PushReader {
                 throw new MalformedMessage("data: " + kind(data) + " (expected: an object)");
             }
             module = optional(data, "module").orElse(moduleIfAbsent);
-            if (!module.matches(NAME)) {
+            // The reserved one is no platform's: an upgrade in its name would be one that nobody reports.
+            if (!module.matches(NAME) || module.equals(AliyunDevice.CONFIG_MODULE)) {
                 module = null;
                 throw new MalformedMessage("module: not a name");
             }
@@ -88,6 +98,48 @@ final class PushReader {
     /** Tells whether the bytes come over this connection, and no URL is named. */
     private static boolean isStream(JsonNode data) {
         return !data.has("url") && !data.has("files") && data.has("dProtocol");
+    }
+
+    /**
+     * Reads what a remote configuration is: an upgrade of a module of its own to a version that is its id. Never throws.
+     *
+     * @param data of the answer to the question for it, or the parameters of a push
+     */
+    static Push readConfiguration(DeviceId device, JsonNode data) {
+        if (data.isMissingNode() || data.isNull() || (data.isObject() && !data.has("url"))) {
+            return new Push.Nothing();
+        }
+        try {
+            String type = optional(data, "getType").orElse("file");
+            if (!type.equals("file")) {
+                return new Push.Skipped(
+                        null, unsupported(device, AliyunDevice.CONFIG_MODULE, "a configuration that is no file"));
+            }
+            String id = required(data, "configId");
+            long size = size(data, "configSize");
+            if (size > MAX_CONFIGURATION) {
+                throw new MalformedMessage(
+                        "configSize: " + size + " bytes (expected: at most " + MAX_CONFIGURATION + ")");
+            }
+            Artifact artifact = new Artifact(
+                    "configuration", location(data, "url"), size, digests(data, method(data), "sign", "md5"));
+            return new Push.Upgrade(new UpgradeTrigger(
+                    device, AliyunDevice.CONFIG_MODULE, version(id), List.of(artifact), Map.of("configId", id)));
+        } catch (MalformedMessage e) {
+            return new Push.Skipped(null, malformed(device, e.why()));
+        } catch (IllegalArgumentException e) {
+            return new Push.Skipped(null, malformed(device, String.valueOf(e.getMessage())));
+        }
+    }
+
+    /** The id as a version, which it nearly always could be. */
+    private static String version(String id) {
+        if (id.matches(VERSION)) {
+            return id;
+        }
+        Hasher hasher = new Hasher(List.of(Digest.Algorithm.SHA_256));
+        hasher.update(ByteBuffer.wrap(id.getBytes(StandardCharsets.UTF_8)));
+        return "id-" + hasher.finish().get(0).hex().substring(0, 32);
     }
 
     /** One artifact inline; the platform gives it no name, so it has its module's. */

@@ -36,6 +36,8 @@ public final class RegistrationException extends RuntimeException {
         BAD_PARAMETER,
         /** There is no such product (6250). */
         NO_SUCH_PRODUCT,
+        /** The platform does not know the device (6100). */
+        NO_SUCH_DEVICE,
         /** The platform failed and may be asked again (500). */
         PLATFORM_FAILED,
         /** Something else; the code says more. */
@@ -49,6 +51,7 @@ public final class RegistrationException extends RuntimeException {
                 case 6600 -> BAD_SIGNATURE;
                 case 460 -> BAD_PARAMETER;
                 case 6250 -> NO_SUCH_PRODUCT;
+                case 6100 -> NO_SUCH_DEVICE;
                 case 500 -> PLATFORM_FAILED;
                 default -> OTHER;
             };

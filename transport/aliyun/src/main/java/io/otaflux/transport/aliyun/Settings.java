@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * @param splay the bound of the random wait before the first attempt; may be zero
  * @param backoff the bounds of the waits between attempts; its number of attempts means nothing here
  * @param stuckAfter how long an emitted delivery may stay unacknowledged
+ * @param remoteConfiguration whether configurations are listened to and asked for
+ * @param legacyQueries whether the platform is one that is asked on the topic of 2018
  */
 record Settings(
         DeviceId device,
@@ -23,4 +25,6 @@ record Settings(
         @Nullable Duration networkTimeout,
         Duration splay,
         Backoff backoff,
-        Duration stuckAfter) {}
+        Duration stuckAfter,
+        boolean remoteConfiguration,
+        boolean legacyQueries) {}

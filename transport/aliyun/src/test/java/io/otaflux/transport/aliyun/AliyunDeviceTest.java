@@ -101,6 +101,51 @@ class AliyunDeviceTest {
     }
 
     @Test
+    void whatIsNeverPushedIsFoundByAskingForIt() {
+        AliyunDevice device = device();
+        List<String> seen = listen(device);
+        device.connect().block(PATIENCE);
+        platform.pending(trigger("app", "2.0.0"));
+
+        assertThat(device.askForUpgrade("mcu").block(PATIENCE)).isFalse();
+        assertThat(device.askForUpgrade("app").block(PATIENCE)).isTrue();
+
+        await().atMost(PATIENCE).until(() -> seen.equals(List.of("app 2.0.0")));
+        assertThat(platform.questions()).containsExactly("mcu", "app");
+        device.askForUpgrade(new DeviceId("another", "device"), "app")
+                .as(StepVerifier::create)
+                .expectError(IllegalArgumentException.class)
+                .verify(PATIENCE);
+    }
+
+    /** It answers where it was asked, with another id; and the broker lets the device hear itself. */
+    @Test
+    void anOldPlatformIsAskedWhereItAnswers() throws Exception {
+        String topic = "/ota/device/request/a1B2c3D4e5F/dev01";
+        platform.listen(topic);
+        AliyunDevice device = keep(TestPlatform.device(broker.port()).legacyQueries());
+        List<String> seen = listen(device);
+
+        report(device, "app", "1");
+        report(device, "default", "1.0.1");
+        await().atMost(PATIENCE).until(() -> !platform.heard(topic).isEmpty());
+        platform.send(
+                topic,
+                "{\"id\":999,\"code\":\"1000\",\"data\":{\"size\":1,\"version\":\"2\",\"url\":\"https://h/f\",\"md5\":\""
+                        + MD5 + "\"},\"message\":\"success\"}",
+                MqttQos.AT_LEAST_ONCE);
+
+        await().atMost(PATIENCE).until(() -> seen.equals(List.of("default 2")));
+        assertThat(platform.heard(topic).get(0).payload())
+                .matches("\\{\"id\":[0-9]{1,10},\"params\":\\{\"version\":\"1.0.1\"}}");
+        assertThat(platform.questions()).isEmpty();
+        assertThat(device.skippedMessages()).isZero();
+        assertThat(device.askForUpgrade("app").block(PATIENCE))
+                .as("it knows no modules")
+                .isFalse();
+    }
+
+    @Test
     void whatWasNotAcknowledgedComesAgainInTheNextLifeAndWhatWasDoesNot() {
         AliyunDevice first = device();
         first.connect().block(PATIENCE);

@@ -6,6 +6,7 @@ import static io.otaflux.transport.aliyun.TestPlatform.SECRET;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import com.hivemq.client.mqtt.datatypes.MqttQos;
 import io.otaflux.callback.Ota;
 import io.otaflux.testkit.MemorySource;
 import io.otaflux.testkit.MemoryStore;
@@ -189,6 +190,155 @@ class DeviceTest {
             try (Ota late = ota()) {
                 assertThat(late.init(Map.of("device_handle", handle))).isNegative();
             }
+        }
+    }
+
+    @Test
+    void aProgramHearsWhatItSubscribedToAlsoAfterAReconnect() throws Exception {
+        String topic = "/a1B2c3D4e5F/dev01/user/get";
+        try (MosquittoBroker broker = MosquittoBroker.start();
+                TestPlatform platform = TestPlatform.on(broker)) {
+            List<Map<String, Object>> heard = new CopyOnWriteArrayList<>();
+            device.on(Device.ON_SUBCRIBE, heard::add);
+            register(Device.ON_CONNECT, "connect");
+            assertThat(device.subscribe(Map.of("topic", topic, "qos", 1)))
+                    .as("before it connects")
+                    .isNegative();
+            device.connect(options(broker.port()));
+            assertThat(device.subscribe(Map.of("topic", topic, "qos", 1))).isZero();
+            await().atMost(PATIENCE)
+                    .until(() -> broker.log().contains("Sending SUBACK to a1B2c3D4e5F.dev01")
+                            && broker.log().contains(topic));
+
+            platform.send(topic, "one \u4e16", MqttQos.AT_LEAST_ONCE);
+            await().atMost(PATIENCE).until(() -> heard.size() == 1);
+            assertThat(heard.get(0)).containsOnly(Map.entry("topic", topic), Map.entry("payload", "one \u4e16"));
+            broker.restart();
+            await().atMost(PATIENCE).until(() -> called.size() == 2);
+            platform.send(topic, "two", MqttQos.AT_LEAST_ONCE);
+            await().atMost(PATIENCE).until(() -> heard.size() == 2);
+
+            assertThat(device.unsubscribe(Map.of("topic", topic))).isZero();
+            await().atMost(PATIENCE).until(() -> broker.log().contains("Received UNSUBSCRIBE from a1B2c3D4e5F.dev01"));
+            platform.send(topic, "three", MqttQos.AT_LEAST_ONCE);
+            platform.listen("/a1B2c3D4e5F/dev01/user/update");
+            assertThat(device.publish(Map.of("topic", "/a1B2c3D4e5F/dev01/user/update", "payload", "four", "qos", 1)))
+                    .isZero();
+            await().atMost(PATIENCE)
+                    .until(() ->
+                            platform.heard("/a1B2c3D4e5F/dev01/user/update").size() == 1);
+            assertThat(heard).hasSize(2);
+            device.close().block(PATIENCE);
+        }
+    }
+
+    @Test
+    void whatIsNoTopicOrNoPayloadIsANegativeNumber() {
+        try (MosquittoBroker broker = MosquittoBroker.start()) {
+            register(Device.ON_CONNECT, "connect");
+            assertThat(device.publish(Map.of("topic", "a", "payload", "b"))).isNegative();
+            assertThat(device.getNtpTime(time -> {})).isNegative();
+            device.connect(options(broker.port()));
+            await().atMost(PATIENCE).until(() -> called.size() == 1);
+
+            Topics own = Topics.of(DEVICE);
+            for (Object topic : List.of("", "a/#/b", 7, own.upgrade(), own.queryReply(), own.downloadReply())) {
+                assertThat(device.subscribe(Map.of("topic", topic)))
+                        .as("subscribe " + topic)
+                        .isNegative();
+                assertThat(device.unsubscribe(Map.of("topic", topic)))
+                        .as("unsubscribe " + topic)
+                        .isNegative();
+            }
+            assertThat(device.subscribe(Map.of("topic", "a", "qos", 2))).isNegative();
+            for (Map<String, Object> wrong : List.<Map<String, Object>>of(
+                    Map.of("topic", "a/+", "payload", "b"),
+                    Map.of("topic", "a"),
+                    Map.of("payload", "b"),
+                    Map.of("topic", "a", "payload", "b", "qos", -1),
+                    Map.of("topic", "a", "payload", "b".repeat(256 * 1024 + 1)))) {
+                assertThat(device.publish(wrong)).isNegative();
+            }
+            device.close().block(PATIENCE);
+        }
+    }
+
+    @Test
+    void aProgramIsToldTheTimeOfThePlatform() throws Exception {
+        String ntp = "/ext/ntp/a1B2c3D4e5F/dev01/";
+        try (MosquittoBroker broker = MosquittoBroker.start();
+                TestPlatform platform = TestPlatform.on(broker)) {
+            platform.listen(ntp + "request");
+            register(Device.ON_CONNECT, "connect");
+            device.connect(options(broker.port()));
+            await().atMost(PATIENCE).until(() -> called.size() == 1);
+            List<Map<String, Object>> times = new CopyOnWriteArrayList<>();
+
+            assertThat(device.getNtpTime(times::add)).isZero();
+            await().atMost(PATIENCE).until(() -> platform.heard(ntp + "request").size() == 1);
+            String request = platform.heard(ntp + "request").get(0).payload();
+            assertThat(request).matches("\\{\"deviceSendTime\":\"[0-9]{13}\"}");
+            long sent = Long.parseLong(request.replaceAll("[^0-9]", ""));
+            // Of the year 2100, at noon in Shanghai; the answer took no time at the platform.
+            long there = 4102459200000L;
+            platform.send(
+                    ntp + "response",
+                    "{\"deviceSendTime\":\"" + sent + "\",\"serverRecvTime\":\"" + there + "\",\"serverSendTime\":\""
+                            + there + "\"}",
+                    MqttQos.AT_MOST_ONCE);
+
+            await().atMost(PATIENCE).until(() -> !times.isEmpty());
+            assertThat(times.get(0))
+                    .containsOnlyKeys("year", "month", "day", "hour", "minute", "second", "msecond", "timestamp")
+                    .containsEntry("year", 2100)
+                    .containsEntry("month", 1)
+                    .containsEntry("day", 1)
+                    .containsEntry("hour", 12);
+            assertThat((long) times.get(0).get("timestamp")).isBetween(there, there + PATIENCE.toMillis());
+            device.close().block(PATIENCE);
+        }
+    }
+
+    @Test
+    void aProgramRegistersItsDevice(@TempDir Path directory) throws Exception {
+        Authority authority = Authority.create(directory);
+        Authority.Server server = authority.server(new GeneralName(GeneralName.iPAddress, "127.0.0.1"));
+        Map<String, Object> options = new HashMap<>(Map.of(
+                "productKey", DEVICE.product(),
+                "productSecret", "CANARY-product-secret",
+                "deviceName", DEVICE.name(),
+                "host", "127.0.0.1",
+                "ca_file", authority.certificate().toString(),
+                "credentials_file", directory.resolve("credentials.json").toString()));
+        List<Map<String, Object>> answers = new CopyOnWriteArrayList<>();
+        List<Map<String, Object>> told = new CopyOnWriteArrayList<>();
+        device.on(Device.ON_REGISTER, told::add);
+        device.on(Device.ON_ERROR, told::add);
+        String success = "{\"code\":200,\"data\":{\"productKey\":\"" + DEVICE.product() + "\",\"deviceName\":\""
+                + DEVICE.name() + "\",\"deviceSecret\":\"CANARY-new-secret\"},\"message\":\"success\"}";
+        try (DynamicRegistrationTest.Endpoint443 refusing = DynamicRegistrationTest.Endpoint443.start(
+                authority, server, 200, "{\"code\":6288,\"message\":\"no\"}")) {
+            options.put("port", refusing.port());
+            assertThat(device.register(options, answers::add)).isZero();
+            await().atMost(PATIENCE).until(() -> told.size() == 1);
+            assertThat(answers).isEmpty();
+            assertThat(told.get(0)).containsEntry("code", -1);
+        }
+        try (DynamicRegistrationTest.Endpoint443 platform =
+                DynamicRegistrationTest.Endpoint443.start(authority, server, 200, success)) {
+            options.put("port", platform.port());
+
+            assertThat(device.register(options, answers::add)).isZero();
+
+            await().atMost(PATIENCE).until(() -> told.size() == 2);
+            assertThat(answers)
+                    .containsExactly(Map.of("code", 0, "deviceSecret", "CANARY-new-secret"))
+                    .isEqualTo(told.subList(1, 2));
+        }
+        for (String key : List.of("productKey", "productSecret", "deviceName")) {
+            Map<String, Object> bad = new HashMap<>(options);
+            bad.remove(key);
+            assertThat(device.register(bad, answers::add)).as(key).isNegative();
         }
     }
 

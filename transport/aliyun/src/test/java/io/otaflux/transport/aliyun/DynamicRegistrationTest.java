@@ -157,8 +157,15 @@ class DynamicRegistrationTest {
 
         @ParameterizedTest
         @CsvSource({
-            "6288, DISABLED", "6289, ALREADY_ACTIVE", "6292, BAD_SIGN_METHOD", "6600, BAD_SIGNATURE",
-            "460, BAD_PARAMETER", "6250, NO_SUCH_PRODUCT", "500, PLATFORM_FAILED", "1234, OTHER"
+            "6288, DISABLED",
+            "6289, ALREADY_ACTIVE",
+            "6292, BAD_SIGN_METHOD",
+            "6600, BAD_SIGNATURE",
+            "460, BAD_PARAMETER",
+            "6250, NO_SUCH_PRODUCT",
+            "6100, NO_SUCH_DEVICE",
+            "500, PLATFORM_FAILED",
+            "1234, OTHER"
         })
         void aRefusalHasAName(int code, Problem expected) throws Exception {
             try (Endpoint443 platform = answering(200, "{\"code\":" + code + ",\"message\":\"CANARY-message\"}")) {
@@ -429,7 +436,7 @@ class DynamicRegistrationTest {
     }
 
     /** The platform's side of a registration over HTTPS: one answer to everybody, or none where its status is 0. */
-    private record Endpoint443(HttpsServer server, List<String> requests) implements AutoCloseable {
+    record Endpoint443(HttpsServer server, List<String> requests) implements AutoCloseable {
 
         static Endpoint443 start(Authority authority, Authority.Server self, int status, String body)
                 throws IOException {

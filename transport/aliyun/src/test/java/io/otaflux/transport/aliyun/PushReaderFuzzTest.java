@@ -44,6 +44,18 @@ class PushReaderFuzzTest {
             } else if (answer instanceof Push.Skipped skipped) {
                 assertTold(skipped);
             }
+            Push configuration =
+                    PushReader.readConfiguration(DEVICE, Messages.read(input).path("data"));
+            if (configuration instanceof Push.Upgrade upgrade) {
+                assertUsable(upgrade.trigger());
+                assertThat(upgrade.trigger().module()).isEqualTo(AliyunDevice.CONFIG_MODULE);
+                assertThat(upgrade.trigger().size()).isLessThanOrEqualTo(64 * 1024);
+            } else if (configuration instanceof Push.Skipped skipped) {
+                assertTold(skipped);
+                assertThat(skipped.module())
+                        .as("a step would be one of the firmware")
+                        .isNull();
+            }
         } catch (MalformedMessage e) {
             assertThat(push).isInstanceOf(Push.Skipped.class);
         }

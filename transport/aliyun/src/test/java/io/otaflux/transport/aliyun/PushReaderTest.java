@@ -278,6 +278,69 @@ class PushReaderTest {
                 .isEqualTo(Reason.MALFORMED_TRIGGER);
     }
 
+    // ---- Remote configurations ----
+
+    @Test
+    void aConfigurationIsAnUpgradeOfAModuleOfItsOwn() {
+        String data = "'configId':'123dagdah','configSize':1234,'sign':'" + SHA256 + "','signMethod':'Sha256','url':'"
+                + URL + "','getType':'file'";
+
+        UpgradeTrigger trigger = ((Push.Upgrade) configuration(data)).trigger();
+
+        assertThat(trigger.module()).isEqualTo(AliyunDevice.CONFIG_MODULE);
+        assertThat(trigger.version()).isEqualTo("123dagdah");
+        assertThat(trigger.artifact().digests()).containsExactly(Digest.sha256(SHA256));
+        assertThat(trigger.artifact().size()).isEqualTo(1234);
+        assertThat(trigger.artifact().location()).hasToString(URL);
+        UpgradeTrigger odd = ((Push.Upgrade) configuration(data.replace("123dagdah", "a b/\u00e9"))).trigger();
+        assertThat(odd.version()).matches("id-[0-9a-f]{32}");
+        assertThat(odd.tags()).containsEntry("configId", "a b/\u00e9");
+    }
+
+    @Test
+    void noPlatformsModuleIsTheOneOfConfigurations() {
+        Push.Skipped skipped = skipped(data(BODY + ",'module':'" + AliyunDevice.CONFIG_MODULE + "'"));
+
+        assertThat(skipped.cause().reason()).isEqualTo(Reason.MALFORMED_TRIGGER);
+        assertThat(skipped.module())
+                .as("no step, which would be one of nobody's")
+                .isNull();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "'configId':'1','configSize':65537,'url':'https://h/c'",
+                "'configId':'1','configSize':'much','url':'https://h/c'",
+                "'configId':'1','url':'https://h/c'",
+                "'configSize':1,'url':'https://h/c'",
+                "'configId':'1','configSize':1,'url':'file:///etc/passwd'",
+                "'configId':'1','configSize':1,'url':'https://h/c','sign':'00','signMethod':'Md5'",
+                "'configId':'1','configSize':1,'url':'https://h/c','getType':'text'"
+            })
+    void aConfigurationThatMakesNoSenseIsSkippedWithoutAModule(String data) {
+        assertThat(configuration(data))
+                .isInstanceOfSatisfying(
+                        Push.Skipped.class,
+                        skipped -> assertThat(skipped.module()).isNull());
+    }
+
+    @Test
+    void noConfigurationIsNoNews() {
+        assertThat(configuration("")).isInstanceOf(Push.Nothing.class);
+        assertThat(PushReader.readConfiguration(DEVICE, JsonNodeFactory.instance.missingNode()))
+                .isInstanceOf(Push.Nothing.class);
+    }
+
+    private static Push configuration(String data) {
+        try {
+            return PushReader.readConfiguration(
+                    DEVICE, Messages.read(("{" + data + "}").replace('\'', '"').getBytes(UTF_8)));
+        } catch (MalformedMessage e) {
+            throw new AssertionError(e);
+        }
+    }
+
     // ---- What is well-formed and not done here ----
 
     @ParameterizedTest

@@ -14,10 +14,16 @@ import ch.qos.logback.core.AppenderBase;
 import com.hivemq.client.mqtt.datatypes.MqttQos;
 import io.otaflux.testkit.MosquittoBroker;
 import io.otaflux.testkit.RequiresProgram;
+import io.otaflux.transport.aliyun.DynamicRegistration.Way;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import org.bouncycastle.asn1.x509.GeneralName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.slf4j.LoggerFactory;
+import reactor.core.publisher.Mono;
 
 /** Whatever happens, the log knows no secret, at its most talkative. */
 @RequiresProgram(value = "mosquitto", debianPackage = "mosquitto")
@@ -25,6 +31,62 @@ class SecretsTest {
 
     @Test
     void neitherTheSecretNorItsSignatureNorASignedUrlIsLogged() throws Exception {
+        List<String> lines = listening(SecretsTest::upgrade);
+
+        assertThat(lines)
+                .hasSizeGreaterThan(10)
+                .noneMatch(line -> line.contains(TestPlatform.SECRET))
+                .noneMatch(line -> line.contains(TestPlatform.login().password().value()))
+                .noneMatch(line -> line.contains("CANARY-token"));
+    }
+
+    @Test
+    void nothingThatARegistrationSendsOrGetsIsLogged(@TempDir Path directory) throws Exception {
+        List<String> sent = new CopyOnWriteArrayList<>();
+        List<String> lines = listening(told -> {
+            Authority authority = Authority.create(directory);
+            Authority.Server self = authority.server(new GeneralName(GeneralName.iPAddress, "127.0.0.1"));
+            for (Way way : List.of(Way.MQTT, Way.MQTT_UNKNOWN_DEVICE)) {
+                String answer = "{\"deviceSecret\":\"CANARY-new\",\"clientId\":\"c\",\"deviceToken\":\"CANARY-token\"}";
+                for (String payload : List.of(answer, answer.substring(1))) {
+                    try (TellingBroker broker = TellingBroker.telling(
+                            authority, self, way == Way.MQTT ? "/ext/register" : "/ext/regnwl", payload)) {
+                        DynamicRegistration registration = DynamicRegistration.builder()
+                                .host("127.0.0.1")
+                                .port(broker.port())
+                                .trust(authority.certificate())
+                                .product("pk", "CANARY-product-secret")
+                                .deviceName("dn")
+                                .store(FileCredentialStore.at(directory.resolve(way + ".json")))
+                                .way(way)
+                                .build();
+                        told.add(registration.toString());
+                        told.add(registration
+                                .register()
+                                .map(Credentials::toString)
+                                .onErrorResume(e -> Mono.just(e.toString()))
+                                .block(PATIENCE));
+                        broker.connects().forEach(connect -> sent.add(connect.password()));
+                        Files.deleteIfExists(directory.resolve(way + ".json"));
+                    }
+                }
+            }
+        });
+
+        assertThat(sent).hasSize(4);
+        assertThat(lines)
+                .hasSizeGreaterThan(7)
+                .noneMatch(line -> line.contains("CANARY"))
+                .noneMatch(line -> sent.stream().anyMatch(line::contains));
+    }
+
+    /** What is done, with a place to put other text that somebody could see. */
+    private interface Work {
+
+        void run(List<String> told) throws Exception;
+    }
+
+    private static List<String> listening(Work work) throws Exception {
         List<String> lines = new CopyOnWriteArrayList<>();
         AppenderBase<ILoggingEvent> appender = new AppenderBase<>() {
             @Override
@@ -43,6 +105,17 @@ class SecretsTest {
         appender.start();
         root.addAppender(appender);
         root.setLevel(Level.TRACE);
+        try {
+            work.run(lines);
+        } finally {
+            root.setLevel(before);
+            root.detachAppender(appender);
+            root.addAppender(console);
+        }
+        return lines;
+    }
+
+    private static void upgrade(List<String> lines) throws Exception {
         try (MosquittoBroker broker = MosquittoBroker.start()) {
             TestPlatform platform = TestPlatform.on(broker);
             AliyunDevice device = TestPlatform.device(broker.port()).build();
@@ -72,15 +145,6 @@ class SecretsTest {
             }
             platform.close();
             device.close().block(PATIENCE);
-        } finally {
-            root.setLevel(before);
-            root.detachAppender(appender);
-            root.addAppender(console);
         }
-        assertThat(lines)
-                .hasSizeGreaterThan(10)
-                .noneMatch(line -> line.contains(TestPlatform.SECRET))
-                .noneMatch(line -> line.contains(TestPlatform.login().password().value()))
-                .noneMatch(line -> line.contains("CANARY-token"));
     }
 }

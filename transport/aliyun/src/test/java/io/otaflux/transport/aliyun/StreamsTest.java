@@ -61,8 +61,23 @@ class StreamsTest {
     }
 
     @Test
-    void aLostReplyIsAskedForAgain() throws Exception {
-        streams.fault((number, asked, reply) -> number == 3 ? List.of() : List.of(reply));
+    void lostDamagedRepeatedAndLateRepliesDoNoHarm() throws Exception {
+        List<byte[]> late = new CopyOnWriteArrayList<>();
+        streams.fault((number, asked, reply) -> switch (number) {
+            case 3 -> List.of();
+            case 4 -> {
+                byte[] damaged = reply.clone();
+                damaged[reply.length / 2] ^= 1;
+                yield List.of(damaged);
+            }
+            case 5 -> List.of(reply, reply);
+            case 6 -> {
+                late.add(reply);
+                yield List.of();
+            }
+            case 7 -> List.of(reply, late.get(0));
+            default -> List.of(reply);
+        });
         try (MosquittoBroker broker = MosquittoBroker.start();
                 TestPlatform platform = TestPlatform.on(broker);
                 AutoCloseable serving = serve(broker);
@@ -159,7 +174,7 @@ class StreamsTest {
                 .reconnect(Duration.ofMillis(20), Duration.ofMillis(50))
                 .build();
         OtaClient ota = OtaClient.builder(device.upgrades())
-                .source(device.streams(blockSize, 4))
+                .source(AliyunDevice.STREAM_SCHEME, device.streams(blockSize, 4))
                 .store(place)
                 .backoff(new Backoff(Duration.ofMillis(20), Duration.ofMillis(100), 20))
                 .installer(verified -> verified.file()

@@ -174,6 +174,26 @@ final class TestPlatform implements AutoCloseable {
         }
     }
 
+    /** Hears on {@code filter} too. */
+    void listen(String filter) throws Exception {
+        client.subscribeWith()
+                .topicFilter(filter)
+                .qos(MqttQos.AT_LEAST_ONCE)
+                .send()
+                .get(20, TimeUnit.SECONDS);
+    }
+
+    /** Sends any text to any topic. */
+    void send(String topic, String payload, MqttQos qos) {
+        client.publishWith()
+                .topic(topic)
+                .qos(qos)
+                .payload(payload.getBytes(UTF_8))
+                .send()
+                .orTimeout(20, TimeUnit.SECONDS)
+                .join();
+    }
+
     /** Says that the broker is gone, so that what is pushed is not waited for and goes out when it is back. */
     void brokerIsAway(boolean away) {
         this.away = away;
