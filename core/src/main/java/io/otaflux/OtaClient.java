@@ -736,7 +736,13 @@ public final class OtaClient {
 
     /** Those that were started by hand, or admitted by a process that had no key, have not been judged. */
     private @Nullable RefusedException judgeOrigin(UpgradeTrigger trigger) {
-        return origin == null ? null : judgeArtifacts(trigger);
+        return origin == null
+                ? null
+                : trigger.artifacts().stream()
+                        .map(origin::judge)
+                        .filter(Objects::nonNull)
+                        .findFirst()
+                        .orElse(null);
     }
 
     private static long size(UpgradeTrigger trigger, long sizeOfArtifact) {
