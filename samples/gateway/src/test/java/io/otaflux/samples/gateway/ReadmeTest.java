@@ -3,6 +3,7 @@ package io.otaflux.samples.gateway;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.otaflux.Installer;
 import io.otaflux.OtaClient;
 import io.otaflux.callback.Ota;
 import io.otaflux.samples.platform.DeviceCredentials;
@@ -17,6 +18,7 @@ import io.otaflux.storage.FileArtifactStore;
 import io.otaflux.storage.FileInstaller;
 import io.otaflux.transport.aliyun.AliyunDevice;
 import io.otaflux.transport.aliyun.Device;
+import io.otaflux.transport.aliyun.SubDevice;
 import io.otaflux.transport.http.HttpArtifactSource;
 import java.io.IOException;
 import java.io.StringWriter;
@@ -34,6 +36,7 @@ import java.util.Random;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import javax.tools.JavaCompiler;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.AfterEach;
@@ -62,7 +65,9 @@ public class ReadmeTest {
             "stages",
             "OtaClient ota, ReadmeTest.Operator operator, Logger log",
             "callbacks",
-            "Device device, Map<String, Object> upgrade, Logger log");
+            "Device device, Map<String, Object> upgrade, Logger log",
+            "subDevices",
+            "AliyunDevice device, OtaClient ota, List<SubDevice> subDevices, Logger log");
 
     /** The operator of the README: somebody who says yes or no. */
     public interface Operator {
@@ -126,23 +131,44 @@ public class ReadmeTest {
     }
 
     @Test
+    void theGatewayUpgradesItsSubDevices() throws Exception {
+        Path handed = Files.createDirectory(directory.resolve("handed"));
+        AliyunDevice device = device();
+        FileArtifactStore store = FileArtifactStore.in(directory.resolve("state"));
+        OtaClient ota = client(
+                device,
+                store,
+                verified -> FileInstaller.to(
+                                handed.resolve(verified.trigger().device().name()))
+                        .install(verified));
+        List<SubDevice> subDevices = Stream.of("meter-1", "meter-2", "meter-3")
+                .map(name -> platform.createDevice(PRODUCT, name))
+                .map(meter -> new SubDevice(meter.productKey(), meter.deviceName(), meter.deviceSecret()))
+                .toList();
+
+        run("subDevices", device, ota, subDevices, logger());
+
+        await().atMost(PATIENCE)
+                .until(() -> subDevices.stream()
+                        .allMatch(meter -> platform.device(PRODUCT, meter.deviceName())
+                                .versions()
+                                .containsKey("app")));
+        Job job = platform.createJob(JobRequest.of(publish("2.0.0").id()).withDevices("meter-1", "meter-2", "meter-3"));
+        platform.jobEnd(job.id()).block(PATIENCE);
+        assertThat(platform.tasks(job.id())).hasSize(3).allMatch(task -> task.status() == TaskStatus.SUCCEEDED);
+        assertThat(subDevices)
+                .allSatisfy(
+                        meter -> assertThat(handed.resolve(meter.deviceName())).hasBinaryContent(content));
+        device.close().block(PATIENCE);
+        store.close().block(PATIENCE);
+    }
+
+    @Test
     void theStagesUpgradeADevice() throws Exception {
         Path app = directory.resolve("app.jar");
-        AliyunDevice device = AliyunDevice.builder()
-                .host("127.0.0.1")
-                .port(platform.mqttPort())
-                .plainTcp()
-                .credentials(login.productKey(), login.deviceName(), login.deviceSecret())
-                .build();
+        AliyunDevice device = device();
         FileArtifactStore store = FileArtifactStore.in(directory.resolve("state"));
-        OtaClient ota = OtaClient.builder(device.upgrades())
-                .source(HttpArtifactSource.builder()
-                        .allowHttp(true)
-                        .allowNetworks("127.0.0.0/8")
-                        .build())
-                .store(store)
-                .installer("app", FileInstaller.to(app))
-                .build();
+        OtaClient ota = client(device, store, FileInstaller.to(app));
         List<String> approved = new java.util.concurrent.CopyOnWriteArrayList<>();
         Operator operator = verified -> reactor.core.publisher.Mono.fromSupplier(
                 () -> approved.add(verified.trigger().version()));
@@ -187,13 +213,36 @@ public class ReadmeTest {
                 .get(0);
     }
 
+    private AliyunDevice device() {
+        return AliyunDevice.builder()
+                .host("127.0.0.1")
+                .port(platform.mqttPort())
+                .plainTcp()
+                .credentials(login.productKey(), login.deviceName(), login.deviceSecret())
+                .build();
+    }
+
+    private static OtaClient client(AliyunDevice device, FileArtifactStore store, Installer installer) {
+        return OtaClient.builder(device.upgrades())
+                .source(HttpArtifactSource.builder()
+                        .allowHttp(true)
+                        .allowNetworks("127.0.0.0/8")
+                        .build())
+                .store(store)
+                .installer("app", installer)
+                .build();
+    }
+
     private Job start(String version) {
         await().atMost(PATIENCE)
                 .until(() -> platform.device(PRODUCT, "edge-7").versions().containsKey("app"));
+        return platform.createJob(JobRequest.of(publish(version).id()).withDevices("edge-7"));
+    }
+
+    private FirmwarePackage publish(String version) {
         try {
             Path file = Files.write(directory.resolve("package.bin"), content);
-            FirmwarePackage firmware = platform.addPackage(PRODUCT, "app", version, file, SignMethod.SHA256);
-            return platform.createJob(JobRequest.of(firmware.id()).withDevices("edge-7"));
+            return platform.addPackage(PRODUCT, "app", version, file, SignMethod.SHA256);
         } catch (IOException e) {
             throw new java.io.UncheckedIOException(e);
         }
@@ -235,6 +284,7 @@ public class ReadmeTest {
                 import java.util.*;
                 import java.util.concurrent.CancellationException;
                 import org.slf4j.Logger;
+                import reactor.core.publisher.Flux;
 
                 public final class Readme {
                     public static void run(%s) {
