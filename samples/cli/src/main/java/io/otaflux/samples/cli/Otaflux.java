@@ -24,7 +24,8 @@ import picocli.CommandLine.ScopeType;
             PlatformCommand.class,
             PackageCommand.class,
             JobCommand.class,
-            TaskCommand.class
+            TaskCommand.class,
+            GroupCommand.class
         })
 public final class Otaflux {
 

@@ -97,10 +97,11 @@ final class PlatformApi {
     }
 
     JsonNode post(String path, ObjectNode body) {
-        return send(request(path)
-                .timeout(Duration.ofSeconds(30))
-                .header("Content-Type", "application/json")
-                .POST(HttpRequest.BodyPublishers.ofString(body.toString())));
+        return send(withBody(path).POST(HttpRequest.BodyPublishers.ofString(body.toString())));
+    }
+
+    JsonNode put(String path, ObjectNode body) {
+        return send(withBody(path).PUT(HttpRequest.BodyPublishers.ofString(body.toString())));
     }
 
     /** A request without a body. */
@@ -199,6 +200,10 @@ final class PlatformApi {
         } catch (JsonProcessingException e) {
             throw new CommandFailedException(ExitCode.FAILED, "the answer is no JSON; is this the platform's API?", e);
         }
+    }
+
+    private HttpRequest.Builder withBody(String path) {
+        return request(path).timeout(Duration.ofSeconds(30)).header("Content-Type", "application/json");
     }
 
     private HttpRequest.Builder request(String path) {

@@ -267,6 +267,11 @@ class PlatformCommandsTest {
                 .asString()
                 .contains("IN_PROGRESS");
         assertThat(only(api("job", "stop", dynamic))).contains(dynamic, "COMPLETED");
+        assertThat(only(api("group", "set", "ring", "edge-12", "--product-key", "k1")))
+                .isEqualTo("ring\tedge-12");
+        assertThat(only(api("group", "list", "--product-key", "k1"))).isEqualTo("ring\tedge-12");
+        assertThat(only(api("job", "create", "--package", plain, "--group", "ring", "--json")))
+                .contains("\"targetSelection\":\"GROUP\"", "\"group\":\"ring\"");
         assertThat(api("job", "create", "--package", plain, "--group", "none").err())
                 .singleElement()
                 .asString()

@@ -35,7 +35,10 @@ class UsageTest {
                 "task history",
                 "task confirm",
                 "task retry",
-                "task cancel"
+                "task cancel",
+                "group",
+                "group set",
+                "group list"
             })
     void everyCommandExplainsItself(String command) {
         Cli.Outcome outcome = Cli.run((Object[]) (command + " --help").strip().split(" "));
@@ -97,6 +100,9 @@ class UsageTest {
                 "task",
                 "task list",
                 "task retry",
+                "group",
+                "group set",
+                "group list",
                 "job list --url x:y --token t"
             })
     void whatMakesNoSenseIs2InOneLine(String command) {

@@ -92,7 +92,7 @@ class SubDevicesTest {
     }
 
     @Test
-    void sessionsBeginEndAndBeginAgainAfterAReconnect() {
+    void sessionsBeginAndEnd() {
         gateway.add(subs).thenMany(gateway.login(subs)).blockLast(PATIENCE);
         assertThat(online()).containsExactly("s1", "s2", "s3");
         device.upgrades().report(id(0), "app", "1.0.0").block(PATIENCE);

@@ -1,6 +1,7 @@
 package io.otaflux.samples.platform;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
 import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -13,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -64,6 +66,21 @@ final class ArtifactFiles implements AutoCloseable {
     /** What is known of a file once it is stored. */
     record StoredFile(String sha256, String md5, long size) {}
 
+    /**
+     * Deletes the other files: those of packages that are no more, and those that were uploaded for a package that never came.
+     * At start, when nothing is being uploaded.
+     */
+    void keepOnly(Set<String> digests) throws IOException {
+        try (var files = Files.newDirectoryStream(artifacts)) {
+            for (Path file : files) {
+                String name = file.getFileName().toString();
+                if (SHA256.matcher(name).matches() && !digests.contains(name)) {
+                    Files.delete(file);
+                }
+            }
+        }
+    }
+
     /** Where the file with this digest is, if it is there. Anything that is not a digest is not there. */
     Path locate(String sha256) {
         if (!SHA256.matcher(sha256).matches()) {
@@ -103,6 +120,13 @@ final class ArtifactFiles implements AutoCloseable {
                         .doOnNext(upload::write)
                         .then(Mono.fromCallable(upload::finish)),
                 upload -> Mono.<Void>fromRunnable(upload::close).subscribeOn(writing));
+    }
+
+    /** Stores a small file; fails like {@link #store(Flux)}, and if it is longer than so many bytes. */
+    Mono<StoredFile> store(byte[] content, long maxLength) {
+        return content.length > maxLength
+                ? Mono.error(RequestRefusedException.tooLarge("the file", maxLength))
+                : store(Flux.just(Unpooled.wrappedBuffer(content)));
     }
 
     @Override

@@ -198,14 +198,24 @@ final class DeviceConversation implements AutoCloseable {
             case QUERY ->
                 listener.queried(device, DeviceMessages.readQuery(payload))
                         .flatMap(answer -> answer(device, message, answer));
+            case LEGACY_QUERY -> {
+                DeviceMessages.Query query = DeviceMessages.readLegacyQuery(payload);
+                yield query == null
+                        ? Mono.empty()
+                        : listener.queried(device, query).flatMap(answer -> publish(device, topic(message), answer));
+            }
             default ->
                 listener.requested(device, address.kind(), DeviceMessages.readRequest(payload))
                         .flatMap(answer -> answer(device, message, answer));
         };
     }
 
+    private static String topic(Mqtt3Publish message) {
+        return message.getTopic().toString();
+    }
+
     private Mono<Void> answer(DeviceKey device, Mqtt3Publish question, byte[] answer) {
-        return publish(device, DeviceTopics.reply(question.getTopic().toString()), answer);
+        return publish(device, DeviceTopics.reply(topic(question)), answer);
     }
 
     private void ignore(Mqtt3Publish message, @Nullable String why) {

@@ -83,6 +83,28 @@ final class DeviceMessages {
         return new Query(params.isObject() ? module(params) : Limits.DEFAULT_MODULE, id(message));
     }
 
+    /**
+     * The query of 2018, which knows no modules and is answered on its own topic.
+     *
+     * @return null if this is an answer
+     */
+    static @Nullable Query readLegacyQuery(byte[] payload) {
+        JsonNode message = read(payload);
+        return message.has("data") && !message.has("params") ? null : new Query(Limits.DEFAULT_MODULE, id(message));
+    }
+
+    /** What a device is told of its remote configuration, pushed or asked for. */
+    static ObjectNode config(RemoteConfig config, URI url) {
+        ObjectNode data = JSON.createObjectNode();
+        data.put("configId", config.configId());
+        data.put("configSize", config.size());
+        data.put("sign", config.sha256());
+        data.put("signMethod", SignMethod.SHA256.wireName());
+        data.put("url", url.toString());
+        data.put("getType", "file");
+        return data;
+    }
+
     static Request readRequest(byte[] payload) {
         JsonNode message = read(payload);
         JsonNode params = message.path("params");
@@ -128,6 +150,11 @@ final class DeviceMessages {
         name.put("productKey", device.productKey());
         name.put("deviceName", device.deviceName());
         return name;
+    }
+
+    /** An answer that says no. */
+    static byte[] refusal(JsonNode id, DeviceRefusedException refused) {
+        return reply(id, refused.code(), JSON.createObjectNode(), refused.why());
     }
 
     /** What the platform asks of a device. */

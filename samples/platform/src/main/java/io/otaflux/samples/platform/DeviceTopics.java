@@ -48,6 +48,8 @@ final class DeviceTopics {
         INFORM("", null),
         PROGRESS("", null),
         QUERY("/sys/", "/thing/ota/firmware/get"),
+        LEGACY_QUERY("/ota/device/request/", ""),
+        CONFIG_GET("/sys/", "/thing/config/get"),
         FILE_DOWNLOAD("/sys/", "/thing/file/download"),
         TOPO_ADD("/sys/", "/thing/topo/add"),
         TOPO_DELETE("/sys/", "/thing/topo/delete"),
@@ -121,6 +123,7 @@ final class DeviceTopics {
                 return switch (topic.split("/", -1)[3]) {
                     case "inform" -> Optional.of(new Address(Kind.INFORM, device));
                     case "progress" -> Optional.of(new Address(Kind.PROGRESS, device));
+                    case "request" -> Optional.of(new Address(Kind.LEGACY_QUERY, device));
                     default -> Optional.empty();
                 };
             }

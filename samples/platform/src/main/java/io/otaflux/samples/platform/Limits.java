@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
 final class Limits {
 
     static final String DEFAULT_MODULE = "default";
+    static final int MAX_CONFIG_BYTES = 64 << 10;
     static final int MAX_FILES = 20;
     static final int MAX_PACKAGES = 500;
     static final int MAX_MODULES = 10;

@@ -35,6 +35,14 @@ final class Operations {
 
     private static final Logger log = LoggerFactory.getLogger(Operations.class);
     private static final int SECRET_BYTES = 16;
+    private static final int CONFIG_ID_BYTES = 16;
+    /** Each module once per connection, and a few more; nobody has published what the real platform allows. */
+    private static final int QUESTIONS_AT_ONCE = 60;
+
+    private static final int QUESTIONS_PER_SECOND = 1;
+    private static final int TOO_FREQUENT = 429;
+    private static final int NO_DEVICE_INFO = 9112;
+    private static final int NO_CONFIG = 6710;
     private static final int EVENTS_BEHIND = 1 << 17;
     private static final Duration UPLOAD_LIFETIME = Duration.ofMinutes(60);
 
@@ -47,6 +55,8 @@ final class Operations {
     private final Supplier<Instant> clock;
     private final Set<DeviceKey> connections = ConcurrentHashMap.newKeySet();
     private final Set<DeviceKey> online = new HashSet<>();
+    private final Map<DeviceKey, Allowance> questions = new HashMap<>();
+    private final List<ConfigPush> configPushes = new ArrayList<>();
     private final Sinks.Many<PlatformEvent> events = Sinks.many().multicast().directBestEffort();
     private final Map<String, Upload> uploads = new HashMap<>();
     private final DigestSigner signer;
@@ -329,6 +339,15 @@ final class Operations {
         return run(() -> jobs.packages().view(jobs.packages().require(id)));
     }
 
+    /** Forgets a package that no job has been about; emits what it was. Its files go when the platform starts next. */
+    Mono<PackageView> removePackage(String id) {
+        return run(() -> {
+            PackageView removed = jobs.packages().view(jobs.packages().require(id));
+            jobs.packages().remove(id);
+            return removed;
+        });
+    }
+
     Mono<List<ProductModule>> modules(String productKey) {
         return run(() -> jobs.packages().modules(productKey));
     }
@@ -473,6 +492,8 @@ final class Operations {
             } else if (entry.removed() != null) {
                 events.tryEmitNext(new DeviceRemoved(
                         entry.removed().productKey(), entry.removed().deviceName()));
+            } else if (entry.removedPackage() != null) {
+                events.tryEmitNext(new PackageRemoved(entry.removedPackage()));
             }
         }
         jobs.takeEvents().forEach(events::tryEmitNext);
@@ -487,8 +508,75 @@ final class Operations {
                 () -> jobs.progressed(device, progress.module(), progress.step(), progress.description(), clock.get()));
     }
 
+    /** Fails with {@link DeviceRefusedException} for a device that is unknown or asks too often. */
     Mono<Optional<Jobs.Offer>> queried(DeviceKey device, String module) {
-        return run(() -> jobs.queried(device, module, clock.get()));
+        return run(() -> {
+            if (state.device(device) == null) {
+                throw new DeviceRefusedException(NO_DEVICE_INFO, "device info not found");
+            }
+            Allowance allowance =
+                    questions.computeIfAbsent(device, key -> new Allowance(QUESTIONS_AT_ONCE, QUESTIONS_PER_SECOND));
+            if (!allowance.take(1, clock.get())) {
+                throw new DeviceRefusedException(TOO_FREQUENT, "too many requests");
+            }
+            return jobs.queried(device, module, clock.get());
+        });
+    }
+
+    /** Emits the remote configuration of a product's devices. */
+    Mono<RemoteConfig> config(String productKey) {
+        return run(() -> {
+            RemoteConfig config = jobs.requireProduct(productKey).config();
+            if (config == null) {
+                throw RequestRefusedException.notFound("configuration of product", productKey);
+            }
+            return config;
+        });
+    }
+
+    /** Replaces the remote configuration of a product's devices; those that are online are told. */
+    Mono<RemoteConfig> configure(String productKey, Mono<ArtifactFiles.StoredFile> content) {
+        return run(() -> jobs.requireProduct(productKey))
+                .then(content)
+                .flatMap(file -> run(() -> {
+                    RemoteConfig config = new RemoteConfig(
+                            DurableFiles.randomHex(CONFIG_ID_BYTES), file.size(), file.sha256(), clock.get());
+                    state.put(jobs.requireProduct(productKey).withConfig(config));
+                    online.stream()
+                            .filter(device -> device.productKey().equals(productKey))
+                            .forEach(device -> configPushes.add(new ConfigPush(device, config)));
+                    return config;
+                }));
+    }
+
+    /** Takes the remote configuration of a product's devices away; devices keep what they have. */
+    Mono<Product> unconfigure(String productKey) {
+        return run(() -> {
+            RegisteredProduct product = jobs.requireProduct(productKey).withConfig(null);
+            state.put(product);
+            return product.view();
+        });
+    }
+
+    /** Emits the remote configuration for a device; fails with {@link DeviceRefusedException} if there is none. */
+    Mono<RemoteConfig> configFor(DeviceKey device) {
+        return run(() -> {
+            RegisteredProduct product = state.product(device.productKey());
+            if (product == null || product.config() == null) {
+                throw new DeviceRefusedException(NO_CONFIG, "no configuration");
+            }
+            return product.config();
+        });
+    }
+
+    /** A device that is to be told of a new configuration. */
+    record ConfigPush(DeviceKey device, RemoteConfig config) {}
+
+    /** Whom to tell since the last call; on the state's thread only. */
+    List<ConfigPush> takeConfigPushes() {
+        List<ConfigPush> taken = List.copyOf(configPushes);
+        configPushes.clear();
+        return taken;
     }
 
     void startedListening(DeviceKey device) {
@@ -546,6 +634,9 @@ final class Operations {
     /** On the state's thread: a device can be reached now, over whatever connection, or cannot. */
     private void present(DeviceKey device, boolean isOnline) {
         boolean changed = isOnline ? online.add(device) : online.remove(device);
+        if (!isOnline) {
+            questions.remove(device);
+        }
         RegisteredDevice registered = state.device(device);
         if (changed && registered != null) {
             events.tryEmitNext(view(registered));

@@ -27,7 +27,7 @@ final class Packages {
             state.put(new ProductModule(request.productKey(), request.module(), "", "", now));
         }
         FirmwarePackage firmware = new FirmwarePackage(
-                "p" + (state.packages().size() + 1),
+                state.nextPackageId(),
                 request.productKey(),
                 request.name(),
                 request.module(),
@@ -76,6 +76,18 @@ final class Packages {
                         + request.module() + " of product " + productKey);
             }
         }
+    }
+
+    /** Forgets a package that no job has been about: what a job was about stays known. */
+    FirmwarePackage remove(String packageId) {
+        FirmwarePackage firmware = require(packageId);
+        List<String> jobs = state.jobsOf(packageId);
+        if (!jobs.isEmpty()) {
+            throw RequestRefusedException.conflict("package " + packageId + " is what job " + jobs.get(jobs.size() - 1)
+                    + " brings; only a package that no job brings can be deleted");
+        }
+        state.removePackage(packageId);
+        return firmware;
     }
 
     FirmwarePackage require(String packageId) {

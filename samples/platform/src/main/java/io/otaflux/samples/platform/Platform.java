@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -86,6 +87,10 @@ public final class Platform implements AutoCloseable {
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
+            artifacts.keepOnly(state.packages().stream()
+                    .flatMap(firmware -> firmware.files().stream())
+                    .map(PackageFile::sha256)
+                    .collect(Collectors.toSet()));
             this.blocks = new FileBlocks(state, artifacts);
             this.token = settings.newToken
                     ? DurableFiles.newSecret(directory, "token")
@@ -229,6 +234,15 @@ public final class Platform implements AutoCloseable {
      */
     public Device trustCertificate(DeviceKey device, @Nullable String fingerprint) {
         return await(operations.trustCertificate(device, Limits.fingerprint(fingerprint)));
+    }
+
+    /**
+     * Sets the remote configuration of a product's devices, at most 64 KiB; those that are online are told.
+     *
+     * @param content the file's bytes
+     */
+    public RemoteConfig configure(String productKey, byte[] content) {
+        return await(operations.configure(productKey, artifacts.store(content, Limits.MAX_CONFIG_BYTES)));
     }
 
     /** The devices that are in a gateway's topology, by product and name. */
@@ -426,6 +440,12 @@ public final class Platform implements AutoCloseable {
                             ignored -> {},
                             error -> log.warn("gateway {} could not be told something", notice.connection(), error));
         }
+        for (Operations.ConfigPush push : operations.takeConfigPushes()) {
+            push(push)
+                    .subscribe(
+                            ignored -> {},
+                            error -> log.warn("device {} could not be told its configuration", push.device(), error));
+        }
         for (Jobs.Offer offer : jobs.takePushes()) {
             push(offer)
                     .subscribe(
@@ -438,6 +458,16 @@ public final class Platform implements AutoCloseable {
         operations.announce(changes);
     }
 
+    private Mono<Void> push(Operations.ConfigPush push) {
+        return Mono.defer(() -> conversation.publish(
+                push.device(),
+                DeviceTopics.system(push.device(), "thing/config/push"),
+                DeviceMessages.request(
+                        now().toEpochMilli(),
+                        "thing.config.push",
+                        DeviceMessages.config(push.config(), url(push.config().sha256())))));
+    }
+
     private Mono<Void> push(Jobs.Offer offer) {
         DeviceKey device = offer.task().device();
         return Mono.defer(() -> conversation.publish(
@@ -445,7 +475,11 @@ public final class Platform implements AutoCloseable {
     }
 
     private URI url(PackageFile file) {
-        return urls.sign(downloadBase, file.sha256(), now());
+        return url(file.sha256());
+    }
+
+    private URI url(String sha256) {
+        return urls.sign(downloadBase, sha256, now());
     }
 
     private static <T> T await(Mono<T> answer) {
@@ -515,7 +549,10 @@ public final class Platform implements AutoCloseable {
             return operations
                     .queried(device, query.module())
                     .map(found -> found.map(offer -> DeviceMessages.queryReply(query, offer, Platform.this::url))
-                            .orElseGet(() -> DeviceMessages.emptyQueryReply(query)));
+                            .orElseGet(() -> DeviceMessages.emptyQueryReply(query)))
+                    .onErrorResume(
+                            DeviceRefusedException.class,
+                            refused -> Mono.just(DeviceMessages.refusal(query.id(), refused)));
         }
 
         @Override
@@ -525,8 +562,19 @@ public final class Platform implements AutoCloseable {
             }
             return switch (kind) {
                 case FILE_DOWNLOAD -> block(device, request);
+                case CONFIG_GET -> config(device, request);
                 default -> operations.requested(device, kind, request);
             };
+        }
+
+        private Mono<byte[]> config(DeviceKey device, DeviceMessages.Request request) {
+            return operations
+                    .configFor(device)
+                    .map(config -> DeviceMessages.reply(
+                            request.id(), 200, DeviceMessages.config(config, url(config.sha256())), "success"))
+                    .onErrorResume(
+                            DeviceRefusedException.class,
+                            refused -> Mono.just(DeviceMessages.refusal(request.id(), refused)));
         }
 
         private Mono<byte[]> block(DeviceKey device, DeviceMessages.Request request) {

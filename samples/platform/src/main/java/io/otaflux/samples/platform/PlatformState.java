@@ -35,6 +35,7 @@ final class PlatformState {
     private final Map<String, List<String>> jobsByPackage = new HashMap<>();
     private final Map<String, Map<String, ProductModule>> modules = new HashMap<>();
     private final Map<String, Map<String, DeviceGroup>> groups = new HashMap<>();
+    private long lastPackage;
     private List<StateEntry> changes = new ArrayList<>();
 
     void put(RegisteredProduct product) {
@@ -87,7 +88,19 @@ final class PlatformState {
 
     void put(FirmwarePackage firmware) {
         packages.put(firmware.id(), firmware);
+        lastPackage = Math.max(lastPackage, firmware.streamId());
         changes.add(StateEntry.of(firmware));
+    }
+
+    /** What the next package is to be called: as none was since the start. */
+    String nextPackageId() {
+        return "p" + (lastPackage + 1);
+    }
+
+    void removePackage(String id) {
+        if (packages.remove(id) != null) {
+            changes.add(StateEntry.ofRemovedPackage(id));
+        }
     }
 
     void put(StoredJob job) {
@@ -142,6 +155,8 @@ final class PlatformState {
             put(entry.device());
         } else if (entry.removed() != null) {
             remove(entry.removed());
+        } else if (entry.removedPackage() != null) {
+            removePackage(entry.removedPackage());
         } else if (entry.firmware() != null) {
             put(entry.firmware());
         } else if (entry.job() != null) {

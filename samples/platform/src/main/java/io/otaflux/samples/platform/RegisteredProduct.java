@@ -8,9 +8,14 @@ import org.jspecify.annotations.Nullable;
  *
  * @param productSecret never null: a product of a state that had none gets one when it is read
  * @param dynamicRegistration whether devices of the product may fetch their secrets
+ * @param config the devices' remote configuration, or null for none
  */
 record RegisteredProduct(
-        String productKey, Instant createdAt, @Nullable String productSecret, boolean dynamicRegistration) {
+        String productKey,
+        Instant createdAt,
+        @Nullable String productSecret,
+        boolean dynamicRegistration,
+        @Nullable RemoteConfig config) {
 
     private static final int SECRET_BYTES = 16;
 
@@ -21,15 +26,19 @@ record RegisteredProduct(
     }
 
     static RegisteredProduct of(String productKey, Instant now) {
-        return new RegisteredProduct(productKey, now, null, false);
+        return new RegisteredProduct(productKey, now, null, false, null);
     }
 
     RegisteredProduct withDynamicRegistration(boolean on) {
-        return new RegisteredProduct(productKey, createdAt, productSecret, on);
+        return new RegisteredProduct(productKey, createdAt, productSecret, on, config);
     }
 
     RegisteredProduct withFreshSecret() {
-        return new RegisteredProduct(productKey, createdAt, null, dynamicRegistration);
+        return new RegisteredProduct(productKey, createdAt, null, dynamicRegistration, config);
+    }
+
+    RegisteredProduct withConfig(@Nullable RemoteConfig newConfig) {
+        return new RegisteredProduct(productKey, createdAt, productSecret, dynamicRegistration, newConfig);
     }
 
     Product view() {

@@ -82,6 +82,20 @@ final class RestApi {
                                         call.path("productKey"),
                                         present("dynamicRegistration", it.dynamicRegistration()))))),
                 route(
+                        "GET",
+                        "/products/{productKey}/config",
+                        call -> call.send(operations.config(call.path("productKey")))),
+                route(
+                        "PUT",
+                        "/products/{productKey}/config",
+                        call -> call.send(call.content()
+                                .flatMap(content -> operations.configure(
+                                        call.path("productKey"), artifacts.store(content, Limits.MAX_CONFIG_BYTES))))),
+                route(
+                        "DELETE",
+                        "/products/{productKey}/config",
+                        call -> call.send(operations.unconfigure(call.path("productKey")))),
+                route(
                         "POST",
                         "/products/{productKey}/secret",
                         call -> call.send(operations.renewProductSecret(call.path("productKey")))),
@@ -200,6 +214,11 @@ final class RestApi {
                         "/packages/{packageId}",
                         call -> call.send(
                                 operations.firmware(call.path("packageId")).map(PackageJson::of))),
+                route(
+                        "DELETE",
+                        "/packages/{packageId}",
+                        call -> call.send(
+                                operations.removePackage(call.path("packageId")).map(PackageJson::of))),
                 route(
                         "GET",
                         "/jobs",
@@ -404,6 +423,9 @@ final class RestApi {
         }
         if (event instanceof DeviceRemoved) {
             return event("device-removed", event);
+        }
+        if (event instanceof PackageRemoved) {
+            return event("package-removed", event);
         }
         return event(event instanceof Device ? "device" : "product", event);
     }

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -33,7 +32,7 @@ final class SubDevices {
     private static final int MAX_BATCH = 50;
     private static final int MAX_REGISTER = 30;
     private static final int LOGINS_PER_SECOND = 200;
-    private static final double LOGINS_AT_ONCE = 2.0 * LOGINS_PER_SECOND;
+    private static final int LOGINS_AT_ONCE = 2 * LOGINS_PER_SECOND;
     private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
 
     private static final int OK = 200;
@@ -93,26 +92,10 @@ final class SubDevices {
     @SuppressWarnings("ArrayRecordComponent")
     record Notice(DeviceKey connection, String topic, byte[] payload) {}
 
-    /** The sessions that live on one connection, and how many logins it may still make now. */
+    /** The sessions that live on one connection, and how many logins it may still make. */
     private static final class Gateway {
         final Set<DeviceKey> online = new LinkedHashSet<>();
-        double logins = LOGINS_AT_ONCE;
-
-        @Nullable
-        Instant countedAt;
-
-        boolean mayLogIn(int count, Instant now) {
-            if (countedAt != null) {
-                double seconds = Duration.between(countedAt, now).toMillis() / 1000.0;
-                logins = Math.min(LOGINS_AT_ONCE, logins + seconds * LOGINS_PER_SECOND);
-            }
-            countedAt = now;
-            if (logins < count) {
-                return false;
-            }
-            logins -= count;
-            return true;
-        }
+        final Allowance logins = new Allowance(LOGINS_AT_ONCE, LOGINS_PER_SECOND);
     }
 
     /** The gateway through which a device is logged in, or null. On any thread. */
@@ -137,7 +120,7 @@ final class SubDevices {
             JsonNode data = answer(gateway, kind, request.params(), now);
             return DeviceMessages.reply(request.id(), OK, data, "success");
         } catch (DeviceRefusedException refused) {
-            return DeviceMessages.reply(request.id(), refused.code(), JSON.objectNode(), refused.why());
+            return DeviceMessages.refusal(request.id(), refused);
         }
     }
 
@@ -349,7 +332,7 @@ final class SubDevices {
             throw new DeviceRefusedException(NO_SESSION, "the gateway is not connected");
         }
         Gateway sessionsOfIt = gateways.computeIfAbsent(gateway, key -> new Gateway());
-        if (!sessionsOfIt.mayLogIn(logins.size(), now)) {
+        if (!sessionsOfIt.logins.take(logins.size(), now)) {
             throw new DeviceRefusedException(TOO_FREQUENT, "more than " + LOGINS_PER_SECOND + " logins a second");
         }
         Set<DeviceKey> fresh = new LinkedHashSet<>();

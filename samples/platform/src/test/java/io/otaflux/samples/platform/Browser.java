@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Keys;
 import org.openqa.selenium.OutputType;
@@ -35,6 +36,8 @@ import org.openqa.selenium.logging.LoggingPreferences;
 /** A Chromium without a window, with the words in which tests of the page speak: what somebody sees, and what he does. */
 final class Browser implements AutoCloseable {
 
+    // Held, or the setting would go with it. It warns of tools for developers that are not used here.
+    private static final Logger DRIVER_LOG = Logger.getLogger("org.openqa.selenium");
     private static final Duration PATIENCE = Duration.ofSeconds(30);
     private static final Path SCREENSHOTS = Path.of("target", "screenshots");
 
@@ -42,6 +45,7 @@ final class Browser implements AutoCloseable {
     private final String accessibilityChecks;
 
     Browser(Path profile) throws IOException {
+        DRIVER_LOG.setLevel(Level.SEVERE);
         ChromeOptions options = new ChromeOptions();
         options.setBinary(program("chromium"));
         options.addArguments(

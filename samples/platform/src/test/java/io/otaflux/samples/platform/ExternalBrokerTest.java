@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.hivemq.client.mqtt.datatypes.MqttQos;
 import io.otaflux.testkit.MosquittoBroker;
 import io.otaflux.testkit.RequiresProgram;
 import java.io.IOException;
@@ -69,6 +70,39 @@ class ExternalBrokerTest {
             device.inform("default", "2");
 
             assertThat(platform.jobEnd("j1").block(PATIENCE).tasks()).containsEntry(TaskStatus.SUCCEEDED, 1);
+        }
+    }
+
+    @Test
+    void aSubDeviceIsUpgradedThroughAGatewayThatSubscribes() {
+        DeviceCredentials below = platform.createDevice("pk", "below");
+        platform.link(new DeviceKey("pk", "dn"), new DeviceKey("pk", "below"));
+        String session = "/ext/session/pk/dn/combine/login";
+        String upgrade = "/ota/device/upgrade/pk/below";
+        try (DeviceClient gateway = connect()) {
+            gateway.subscribe(session + "_reply", MqttQos.AT_LEAST_ONCE);
+            gateway.subscribe(upgrade, MqttQos.AT_LEAST_ONCE);
+            assertThat(gateway.ask(session, "{\"id\":1,\"params\":" + SubDevicesTest.element(below) + "}")
+                            .get("code")
+                            .intValue())
+                    .isEqualTo(200);
+            assertThat(platform.device("pk", "below").online()).isTrue();
+            gateway.publish("/ota/device/inform/pk/below", "{\"id\":1,\"params\":{\"version\":\"1\"}}");
+            await().atMost(PATIENCE)
+                    .until(() -> !platform.device("pk", "below").versions().isEmpty());
+
+            platform.createJob(JobRequest.of("p1").withDevices("below"));
+
+            assertThat(gateway.next(upgrade).at("/data/version").textValue()).isEqualTo("2");
+        }
+    }
+
+    @Test
+    void aDeviceThatThePlatformDoesNotKnowIsToldSo() {
+        try (DeviceClient stranger =
+                DeviceClient.connect(mosquitto.port(), new DeviceCredentials("pk", "stranger", "CANARY-none"))) {
+            assertThat(stranger.subscribe().query("{\"id\":1}").get("code").intValue())
+                    .isEqualTo(9112);
         }
     }
 

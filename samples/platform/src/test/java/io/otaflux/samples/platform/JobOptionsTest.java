@@ -342,13 +342,17 @@ class JobOptionsTest {
         for (int i = 0; i < 10; i++) {
             listening("early" + i, "1");
         }
+        pass(Duration.ofSeconds(30));
         create(JobRequest.of("p1").withMaximumPerMinute(10).withDynamicMode(1));
         jobs.takePushes();
-        pass(Duration.ofSeconds(50));
+        pass(Duration.ofSeconds(20));
         DeviceKey late = listening("late", "1");
         assertThat(jobs.takePushes()).isEmpty();
 
-        pass(Duration.ofSeconds(10));
+        pass(Duration.ofSeconds(39));
+        jobs.startedListening(late, now);
+        assertThat(jobs.takePushes()).as("in the next minute of the clock").isEmpty();
+        pass(Duration.ofSeconds(1));
 
         assertThat(jobs.takePushes())
                 .singleElement()

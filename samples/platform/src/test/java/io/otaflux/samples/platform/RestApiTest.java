@@ -389,6 +389,32 @@ class RestApiTest {
     }
 
     @Test
+    void aPackageIsDeletedUnlessAJobBringsIt() throws Exception {
+        platform.createProduct("deleting");
+        upload("PUT", "product=deleting&version=1", "one").status();
+        String used = packageOf("deleting");
+        post("/jobs", "{\"packageId\":\"" + used + "\"}");
+        String unused = upload("PUT", "product=deleting&version=2", "two")
+                .body()
+                .get("id")
+                .textValue();
+
+        assertThat(send("DELETE", "/packages/" + used, "").status()).isEqualTo(409);
+        Answer deleted = send("DELETE", "/packages/" + unused, "");
+
+        assertThat(deleted.status()).isEqualTo(200);
+        assertThat(deleted.body().get("version").textValue()).isEqualTo("2");
+        assertThat(get("/packages/" + unused).status()).isEqualTo(404);
+        assertThat(send("DELETE", "/packages/" + unused, "").status()).isEqualTo(404);
+        assertThat(get("/packages/" + used).status()).isEqualTo(200);
+        assertThat(upload("PUT", "product=deleting&version=2", "two")
+                        .body()
+                        .get("id")
+                        .textValue())
+                .isNotEqualTo(unused);
+    }
+
+    @Test
     void anUploadThatIsTooLargeIsRefusedAndLeavesNothing() throws Exception {
         platform.createProduct("large");
 
@@ -402,6 +428,78 @@ class RestApiTest {
                         .status())
                 .isEqualTo(201);
         assertThat(upload("POST", "product=large&version=1", "y").status()).isEqualTo(409);
+    }
+
+    @Test
+    void gatewaysAndTheirSubDevicesAreArrangedFromTheApi() throws Exception {
+        Answer product = post("/products", "{\"productKey\":\"arranged\"}");
+        assertThat(product.body().get("productSecret").textValue()).isNotEmpty();
+        String devices = "/products/arranged/devices";
+        post(devices, "{\"deviceName\":\"gw\"}");
+        post(devices, "{\"deviceName\":\"sub\"}");
+        String below = devices + "/gw/topology/arranged/sub";
+
+        assertThat(post(below + "/invite", "").status()).isEqualTo(200);
+        Answer linked = send("PUT", below, "");
+        assertThat(linked.status()).isEqualTo(200);
+        assertThat(linked.body().at("/gateway/deviceName").textValue()).isEqualTo("gw");
+        assertThat(get(devices + "/gw/topology").body()).containsExactly(linked.body());
+        assertThat(send("PUT", devices + "/gw/topology/arranged/gw", "").status())
+                .as("its own sub-device")
+                .isEqualTo(409);
+        assertThat(send("PUT", devices + "/gw/topology/arranged/nobody", "").status())
+                .isEqualTo(404);
+        assertThat(post(devices + "/sub/disable", "").body().get("disabled").booleanValue())
+                .isTrue();
+        assertThat(post(devices + "/sub/enable", "").body().get("disabled").booleanValue())
+                .isFalse();
+        assertThat(send("DELETE", below, "").body().has("gateway")).isFalse();
+        assertThat(send("DELETE", below, "").status()).isEqualTo(404);
+        assertThat(send("DELETE", devices + "/sub", "").status()).isEqualTo(200);
+        assertThat(get(devices + "/sub").status()).isEqualTo(404);
+    }
+
+    @Test
+    void registrationCertificatesAndConfigurationAreSetFromTheApi() throws Exception {
+        String first = post("/products", "{\"productKey\":\"settings\"}")
+                .body()
+                .get("productSecret")
+                .textValue();
+        assertThat(send("PUT", "/products/settings", "{\"dynamicRegistration\":true}")
+                        .body()
+                        .get("dynamicRegistration")
+                        .booleanValue())
+                .isTrue();
+        assertThat(send("PUT", "/products/settings", "{}").status()).isEqualTo(400);
+        assertThat(get("/products/settings").body().has("productSecret"))
+                .as("told once")
+                .isFalse();
+        assertThat(post("/products/settings/secret", "")
+                        .body()
+                        .get("productSecret")
+                        .textValue())
+                .isNotEqualTo(first);
+        String device = "/products/settings/devices/dn";
+        post("/products/settings/devices", "{\"deviceName\":\"dn\"}");
+        String colons = String.join(":", java.util.Collections.nCopies(32, "AB"));
+        assertThat(send("PUT", device + "/certificate", "{\"sha256\":\"" + colons + "\"}")
+                        .status())
+                .isEqualTo(200);
+        assertThat(send("PUT", device + "/certificate", "{\"sha256\":\"AB\"}").status())
+                .isEqualTo(400);
+        assertThat(send("DELETE", device + "/certificate", "").status()).isEqualTo(200);
+        assertThat(post(device + "/reset", "").status()).isEqualTo(200);
+
+        assertThat(get("/products/settings/config").status()).isEqualTo(404);
+        Answer config = send("PUT", "/products/settings/config", "{}");
+        assertThat(config.body().get("size").intValue()).isEqualTo(2);
+        assertThat(get("/products/settings/config")).isEqualTo(config);
+        assertThat(send("PUT", "/products/settings/config", "x".repeat((64 << 10) + 1))
+                        .status())
+                .isEqualTo(413);
+        assertThat(send("PUT", "/products/settings/config", "").status()).isEqualTo(400);
+        assertThat(send("DELETE", "/products/settings/config", "").status()).isEqualTo(200);
+        assertThat(get("/products/settings/config").status()).isEqualTo(404);
     }
 
     @Test

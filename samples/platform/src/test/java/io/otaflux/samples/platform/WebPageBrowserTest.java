@@ -142,42 +142,108 @@ class WebPageBrowserTest {
     }
 
     @Test
-    void aJobIsStartedAndWatchedToItsEnd() throws Exception {
-        DeviceClient good = device("job", "edge-1");
-        DeviceClient bad = device("job", "edge-2");
-        addPackage("job", "2.0.0");
-        browser.go("#/jobs");
-        browser.click("New job");
-        browser.choose("Package", "for job");
+    void aGrayJobIsStartedAndWatchedToItsEndAndItsFailureIsTriedAgain() throws Exception {
+        for (int i = 1; i <= 4; i++) {
+            device("job", "edge-" + i);
+        }
+        FirmwarePackage firmware = addPackage("job", "2.0.0");
+        browser.go("#/packages");
+        browser.click("New job with package " + firmware.id());
+        browser.tick("Gray");
+        browser.type("Share of the devices", "50");
+        browser.click("More options");
+        browser.type("Tags for devices", "ring=first");
         browser.click("Start job");
 
         browser.sees("h1", "Job j");
         String job = jobOnThePage();
-        good.nextPush();
+        List<Task> tasks = platform.tasks(job);
+        assertThat(tasks).hasSize(2);
+        DeviceClient good = deviceOf(tasks.get(0));
+        DeviceClient bad = deviceOf(tasks.get(1));
+        String goodRow = row(good.login().deviceName());
+        String badRow = row(bad.login().deviceName());
+        assertThat(good.nextPush().at("/data/extData/ring").textValue()).isEqualTo("first");
         bad.nextPush();
-        browser.sees(row("edge-1"), "Pushed");
+        browser.sees(".facts", "Gray, 50 %");
+        browser.sees(goodRow, "Pushed");
         good.progress("app", 40, "");
-        browser.sees(row("edge-1"), "40 %");
+        browser.sees(goodRow, "40 %");
         browser.sees(".tally", "1 in progress, 1 pushed");
         bad.progress("app", -3, MARKUP);
-        browser.sees(row("edge-2"), "verification failed (−3)");
-        browser.sees(row("edge-2") + " .reason", MARKUP);
+        browser.sees(badRow, "verification failed (−3)");
+        browser.sees(badRow + " .reason", MARKUP);
         good.progress("app", 100, "").inform("app", "2.0.0");
-        browser.sees(row("edge-1"), "Succeeded");
+        browser.sees(goodRow, "Succeeded");
         browser.sees(".facts", "Completed");
         browser.sees(".tally", "1 succeeded, 1 failed");
         browser.says("Job " + job + ": completed. 1 succeeded, 1 failed.");
 
         browser.choose("State", "Failed");
         assertThat(browser.texts("tbody tr")).hasSize(1);
-        browser.click("History of edge-2");
+        browser.click("History of " + bad.login().deviceName());
         browser.sees("dialog .history", MARKUP);
         browser.click("Close");
-        assertThat(
-                        browser.run(
-                                "return window.broken ?? document.querySelectorAll('main img, main script, dialog img').length"))
+        assertThat(browser.run("return window.broken ?? document.querySelectorAll('main img, main script').length"))
                 .as("markup of a device is text")
                 .isEqualTo(0L);
+
+        browser.choose("State", "All");
+        browser.click("Retry " + bad.login().deviceName());
+        bad.nextPush();
+        browser.sees(badRow, "Pushed");
+        bad.progress("app", 100, "").inform("app", "2.0.0");
+        browser.sees(".tally", "2 succeeded");
+        browser.sees(".facts", "Completed");
+    }
+
+    @Test
+    void tasksWaitUntilTheyAreConfirmed() throws Exception {
+        DeviceClient device = device("confirm", "edge-1");
+        addPackage("confirm", "2.0.0");
+        browser.go("#/jobs");
+        browser.click("New job");
+        browser.choose("Package", "for confirm");
+        browser.tick("Named devices");
+        browser.click("Start job");
+        browser.sees("dialog [role=alert]", "Choose at least one device.");
+        browser.tick("edge-1");
+        browser.click("More options");
+        browser.tick("Each task waits until it is confirmed here");
+        browser.click("Start job");
+
+        browser.sees(row("edge-1"), "To be confirmed");
+        browser.click("Confirm all");
+        device.nextPush();
+        browser.sees(row("edge-1"), "Pushed");
+    }
+
+    @Test
+    void severalFilesMakeOnePackageWhichCanBeDeleted() {
+        platform.createProduct("several");
+        browser.go("#/packages");
+        browser.drop(".drop", Map.of("boot-3.1.bin", "first", "system.bin", "second"));
+        browser.choose("Product", "several");
+        browser.type("Module", "image");
+        browser.type("Version", "3.1");
+        browser.click("More options");
+        browser.type("Name", "<b>of two files</b>");
+        browser.click("Upload");
+        browser.sees("dialog .file-digests", "SHA-256 " + hex("SHA-256", "first"));
+        browser.sees("dialog .file-digests", "SHA-256 " + hex("SHA-256", "second"));
+        browser.sees("dialog .file-status", "The platform has the same SHA-256.");
+        browser.click("Close");
+        browser.sees("tbody tr", "<b>of two files</b>");
+        browser.sees("tbody tr", "system.bin, 6 bytes");
+        String id = String.valueOf(browser.run("return document.querySelector('tbody tr').dataset.key"));
+
+        browser.click("Delete package " + id);
+        browser.click("Keep");
+        browser.click("Delete package " + id);
+        browser.click("Delete");
+
+        browser.says("Package " + id + " is deleted.");
+        browser.seesNo("tr[data-key='" + id + "']");
     }
 
     @Test
@@ -216,8 +282,9 @@ class WebPageBrowserTest {
         browser.press(Keys.ENTER);
         browser.sees("dialog", "New product");
         browser.press("keys", Keys.ENTER);
+        browser.sees("dialog", "Product keys is created");
+        browser.press(Keys.ESCAPE);
         browser.seesNo("dialog");
-        browser.says("Product keys is created.");
         assertThat(browser.focused()).isEqualTo("New product");
 
         browser.tabTo("New device");
@@ -327,39 +394,39 @@ class WebPageBrowserTest {
         Job job = platform.createJob(JobRequest.of(firmware.id()));
         device.nextPush();
         device.progress("app", -2, "a reason without an end " + "w".repeat(300));
-        for (String scheme : List.of("light", "dark")) {
-            for (int width : new int[] {1280, PHONE}) {
-                browser.size(width, 800);
-                browser.prefer(scheme, true);
-                for (String view : List.of("#/devices", "#/packages", "#/jobs", "#/jobs/" + job.id())) {
-                    browser.go(view);
-                    browser.sees(
-                            "tbody tr", view.equals("#/jobs") ? job.id() : view.contains("jobs") ? "Failed" : "looks");
-                    check(scheme + width + view, width);
-                }
-                browser.go("#/devices");
-                browser.click("Details of " + device.login().deviceName());
-                check("details", width);
-                browser.press(Keys.ESCAPE);
-                browser.go("#/jobs/" + job.id());
-                browser.click("History of " + device.login().deviceName());
-                check("history", width);
-                browser.press(Keys.ESCAPE);
-                browser.go("#/jobs");
-                browser.click("New job");
-                browser.click("More options");
-                check("new job", width);
-                browser.press(Keys.ESCAPE);
-                browser.go("#/packages");
-                browser.drop(".drop", Map.of("a-rather-long-name-".repeat(8) + ".bin", "content"));
-                browser.click("More options");
-                check("new package", width);
-                browser.press(Keys.ESCAPE);
-            }
-        }
+        look(device.login(), job.id(), "light", 1280);
+        look(device.login(), job.id(), "dark", PHONE);
         browser.click("Sign out");
         browser.sees("h1", "Sign in");
         check("sign in", PHONE);
+    }
+
+    private static void look(DeviceCredentials device, String job, String scheme, int width) {
+        browser.size(width, 800);
+        browser.prefer(scheme, true);
+        for (String view : List.of("#/devices", "#/packages", "#/jobs", "#/jobs/" + job)) {
+            browser.go(view);
+            browser.sees("tbody tr", view.equals("#/jobs") ? job : view.contains("jobs") ? "Failed" : "looks");
+            check(scheme + width + view, width);
+        }
+        browser.go("#/devices");
+        browser.click("Details of " + device.deviceName());
+        check("details", width);
+        browser.press(Keys.ESCAPE);
+        browser.go("#/jobs/" + job);
+        browser.click("History of " + device.deviceName());
+        check("history", width);
+        browser.press(Keys.ESCAPE);
+        browser.go("#/jobs");
+        browser.click("New job");
+        browser.click("More options");
+        check("new job", width);
+        browser.press(Keys.ESCAPE);
+        browser.go("#/packages");
+        browser.drop(".drop", Map.of("a-rather-long-name-".repeat(8) + ".bin", "content"));
+        browser.click("More options");
+        check("new package", width);
+        browser.press(Keys.ESCAPE);
     }
 
     private static void check(String view, int width) {
@@ -370,6 +437,10 @@ class WebPageBrowserTest {
         assertThat(browser.run("return [...document.querySelectorAll('.table, dialog, .dialog-body')]"
                         + ".filter((it) => it.scrollWidth > it.clientWidth).length"))
                 .as("what is cut off in " + view)
+                .isEqualTo(0L);
+        assertThat(browser.run(
+                        "return [...document.querySelectorAll('button')].filter((it) => it.offsetHeight > 48).length"))
+                .as("buttons of several lines in " + view)
                 .isEqualTo(0L);
     }
 
@@ -394,6 +465,7 @@ class WebPageBrowserTest {
 
         Path picture = browser.screenshot("platform");
 
+        check("a job", 1280);
         assertThat(Files.size(picture)).isBetween(10_000L, 200_000L);
         browser.size(PHONE, 780);
         browser.screenshot("platform-phone");
@@ -412,6 +484,13 @@ class WebPageBrowserTest {
         await().atMost(Duration.ofSeconds(30))
                 .until(() -> platform.device(product, name).versions().containsKey("app"));
         return device;
+    }
+
+    private DeviceClient deviceOf(Task task) {
+        return devices.stream()
+                .filter(it -> it.login().deviceName().equals(task.deviceName()))
+                .findFirst()
+                .orElseThrow();
     }
 
     private static FirmwarePackage addPackage(String product, String version) throws Exception {

@@ -40,7 +40,10 @@ class WebPageTest {
 
     @BeforeAll
     static void start() throws Exception {
-        platform = Platform.builder().dataDirectory(directory.resolve("data")).start();
+        // Not a random one, so that it is found wherever it must not be.
+        Path data = Files.createDirectories(directory.resolve("data"));
+        Files.writeString(data.resolve("token"), "CANARY-0123456789abcdef0123456789abcdef\n");
+        platform = Platform.builder().dataDirectory(data).start();
     }
 
     @AfterAll
@@ -161,6 +164,28 @@ class WebPageTest {
             assertThat(Files.readString(data.resolve("token")).strip()).isEqualTo(other.token());
             assertThat(data.resolve("token.new")).doesNotExist();
         }
+    }
+
+    @Test
+    void filesThatNoPackageHasGoWhenThePlatformStarts() throws Exception {
+        Path data = directory.resolve("files");
+        Path content = Files.writeString(directory.resolve("content"), "content");
+        Path kept;
+        try (Platform other = Platform.builder().dataDirectory(data).start()) {
+            other.createProduct("k");
+            kept = data.resolve("artifacts")
+                    .resolve(other.addPackage("k", "app", "1", content, SignMethod.SHA256)
+                            .sha256());
+        }
+        Path left =
+                Files.writeString(data.resolve("artifacts").resolve("0".repeat(64)), "of a package that was deleted");
+        Path foreign = Files.writeString(data.resolve("artifacts").resolve("README"), "not ours");
+
+        Platform.builder().dataDirectory(data).start().close();
+
+        assertThat(left).doesNotExist();
+        assertThat(kept).hasContent("content");
+        assertThat(foreign).exists();
     }
 
     @Test

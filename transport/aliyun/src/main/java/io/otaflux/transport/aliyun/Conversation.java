@@ -107,7 +107,7 @@ final class Conversation implements Line {
         this.gateway = new AliyunGateway(this, lane, System::nanoTime, settings.timeout(), settings.backoff());
         this.pacing = new Pacing(settings.backoff(), System::nanoTime);
         this.downloads =
-                new Downloads(lane, new DownloadLine(), settings.timeout().toMillis());
+                new Downloads(lane, new DownloadExchange(), settings.timeout().toMillis());
     }
 
     // ---- What others ask for, from any thread ----
@@ -844,7 +844,7 @@ final class Conversation implements Line {
     }
 
     /** Replies are subscribed to when they are first needed, with QoS 0: a later connection has no use for them. */
-    private final class DownloadLine implements Downloads.Line {
+    private final class DownloadExchange implements Downloads.Exchange {
 
         @Override
         public Mono<Void> open() {

@@ -57,19 +57,19 @@ final class Downloads {
     private static final Pattern LOCATION = Pattern.compile("([0-9]{1,18})/([0-9]{1,18})");
 
     private final Scheduler lane;
-    private final Line line;
+    private final Exchange exchange;
     private final long timeoutMillis;
     private final Map<String, Block> asked = new HashMap<>();
     private final Set<Reading> readings = new LinkedHashSet<>();
 
-    Downloads(Scheduler lane, Line line, long timeoutMillis) {
+    Downloads(Scheduler lane, Exchange exchange, long timeoutMillis) {
         this.lane = lane;
-        this.line = line;
+        this.exchange = exchange;
         this.timeoutMillis = timeoutMillis;
     }
 
     /** The connection, as far as downloads need one. */
-    interface Line {
+    interface Exchange {
 
         /**
          * Waits for a connection on which replies come in.
@@ -228,7 +228,7 @@ final class Downloads {
 
         /** Asks for the first bytes: they say how long the file is, and whether it still is the same one. */
         Mono<ArtifactSource.Content> begin() {
-            return line.open()
+            return exchange.open()
                     .onErrorMap(OtaException.class, e -> transfer(e.reason(), e.getMessage()))
                     .then(Mono.create(sink -> lane.schedule(() -> {
                         if (ended) {
@@ -241,12 +241,12 @@ final class Downloads {
         }
 
         private void ask(Block block) {
-            String id = line.nextId();
+            String id = exchange.nextId();
             block.ids.add(id);
             asked.put(id, block);
             block.limit =
                     lane.schedule(() -> again(block, Reason.TIMEOUT, "no reply"), timeoutMillis, TimeUnit.MILLISECONDS);
-            line.send(Messages.download(id, streamId, fileId, block.offset, block.length));
+            exchange.send(Messages.download(id, streamId, fileId, block.offset, block.length));
         }
 
         private void again(Block block, Reason reason, String what) {

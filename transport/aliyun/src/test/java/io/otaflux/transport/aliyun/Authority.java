@@ -71,7 +71,8 @@ record Authority(Path directory, X509Certificate self, PrivateKey key) {
                 write(name + ".key", new JcaPKCS8Generator(pair.getPrivate(), null)));
     }
 
-    private Path write(String name, Object content) throws IOException {
+    /** Puts a certificate or a key into a PEM file of its directory. */
+    Path write(String name, Object content) throws IOException {
         StringWriter text = new StringWriter();
         try (Writer writer = text;
                 JcaPEMWriter pem = new JcaPEMWriter(writer)) {

@@ -489,7 +489,7 @@ class DownloadsTest {
     }
 
     /** The connection: what is asked is answered at once. */
-    private final class Wire implements Downloads.Line {
+    private final class Wire implements Downloads.Exchange {
 
         private final VirtualTimeScheduler time = VirtualTimeScheduler.create();
         private final Downloads downloads = new Downloads(time, this, TIMEOUT.toMillis());

@@ -91,7 +91,7 @@ final class FloodingBroker implements AutoCloseable {
     private void converse(DataInputStream in, OutputStream out) throws IOException {
         while (true) {
             int type = in.readUnsignedByte();
-            byte[] packet = in.readNBytes(length(in));
+            byte[] packet = Packets.read(in);
             switch (type >> 4) {
                 case 1 -> send(out, 0x20, new byte[] {0, 0});
                 case 3 -> {
@@ -151,26 +151,8 @@ final class FloodingBroker implements AutoCloseable {
 
     private static void write(OutputStream out, int type, byte[] packet) throws IOException {
         synchronized (out) {
-            out.write(type);
-            int left = packet.length;
-            do {
-                out.write(left > 127 ? left & 0x7F | 0x80 : left);
-                left >>= 7;
-            } while (left > 0);
-            out.write(packet);
+            Packets.write(out, type, packet);
         }
-    }
-
-    private static int length(DataInputStream in) throws IOException {
-        int length = 0;
-        int shift = 0;
-        int part;
-        do {
-            part = in.readUnsignedByte();
-            length |= (part & 0x7F) << shift;
-            shift += 7;
-        } while ((part & 0x80) != 0);
-        return length;
     }
 
     private static void start(String name, Runnable work) {

@@ -3,8 +3,6 @@ package io.otaflux.transport.aliyun;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
-import java.io.StringWriter;
-import java.io.Writer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyPair;
@@ -12,7 +10,6 @@ import java.security.KeyPairGenerator;
 import java.security.PrivateKey;
 import javax.net.ssl.X509KeyManager;
 import org.bouncycastle.openssl.jcajce.JcaMiscPEMGenerator;
-import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
 import org.bouncycastle.openssl.jcajce.JcaPKCS8Generator;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -39,7 +36,7 @@ class PemTest {
         generator.initialize(bits);
         KeyPair pair = generator.generateKeyPair();
         Authority.Server device = authority.client("device", pair);
-        Path bare = write("bare.key", new JcaMiscPEMGenerator(pair.getPrivate()));
+        Path bare = authority.write("bare.key", new JcaMiscPEMGenerator(pair.getPrivate()));
 
         assertThat(Files.readString(bare)).startsWith("-----BEGIN RSA PRIVATE KEY-----");
         assertThat(key(device.certificate(), bare)).isEqualTo(pair.getPrivate());
@@ -63,7 +60,7 @@ class PemTest {
     void aKeyOfAnotherKindThanTheCertificateIsIsRefused() throws Exception {
         Authority.Server device = authority.client("device");
         KeyPair rsa = KeyPairGenerator.getInstance("RSA").generateKeyPair();
-        Path other = write("other.key", new JcaPKCS8Generator(rsa.getPrivate(), null));
+        Path other = authority.write("other.key", new JcaPKCS8Generator(rsa.getPrivate(), null));
 
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Pem.identity(device.certificate(), other))
@@ -105,14 +102,5 @@ class PemTest {
             }
         }
         throw new AssertionError("no key");
-    }
-
-    private Path write(String name, Object content) throws Exception {
-        StringWriter text = new StringWriter();
-        try (Writer writer = text;
-                JcaPEMWriter pem = new JcaPEMWriter(writer)) {
-            pem.writeObject(content);
-        }
-        return Files.writeString(directory.resolve(name), text.toString());
     }
 }

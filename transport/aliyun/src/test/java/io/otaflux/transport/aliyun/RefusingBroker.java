@@ -66,15 +66,7 @@ final class RefusingBroker implements AutoCloseable {
                 socket.setSoTimeout(5000);
                 DataInputStream in = new DataInputStream(socket.getInputStream());
                 in.readByte();
-                int length = 0;
-                int shift = 0;
-                int part;
-                do {
-                    part = in.readUnsignedByte();
-                    length |= (part & 0x7F) << shift;
-                    shift += 7;
-                } while ((part & 0x80) != 0);
-                byte[] connect = in.readNBytes(length);
+                byte[] connect = Packets.read(in);
                 if (new String(connect, ISO_8859_1).contains("|securemode=")) {
                     attempts.incrementAndGet();
                 }

@@ -2,30 +2,19 @@ package io.otaflux.transport.aliyun;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import io.otaflux.Backoff;
+import io.otaflux.ChannelException;
 import io.otaflux.DeviceId;
+import io.otaflux.OtaException.Reason;
 import io.otaflux.testkit.Mutant;
 import io.otaflux.transport.aliyun.GatewayException.Refusal;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
-import reactor.core.publisher.Mono;
-import reactor.test.scheduler.VirtualTimeScheduler;
 
 /** Logins in virtual time. */
 class SessionsTest {
-
-    private static final Duration LATENCY = Duration.ofMillis(20);
 
     @Test
     void inNoSecondAreMoreThanTwoHundredLoggedInAlsoAcrossReconnects() {
@@ -40,7 +29,7 @@ class SessionsTest {
 
     /** @param renewed whether each connection begins with a new bucket */
     private static void assertStaysBelowTheLimit(int perSecond, boolean renewed) {
-        Played played = new Played();
+        PlayedLine played = new PlayedLine();
         played.limit(perSecond);
         played.login(2000);
         for (int connection = 0; connection < 6; connection++) {
@@ -66,7 +55,7 @@ class SessionsTest {
 
     @Test
     void aDeviceThatThePlatformCannotAnswerForHoldsUpNobody() {
-        Played played = new Played();
+        PlayedLine played = new PlayedLine();
         played.codes.put(id(1), "500");
         played.login(1);
         played.connect();
@@ -83,7 +72,7 @@ class SessionsTest {
 
     @Test
     void aSessionThatIsLostAgainAndAgainIsMadeAtGrowingIntervals() {
-        Played played = new Played();
+        PlayedLine played = new PlayedLine();
         played.login(1);
         played.connect();
         for (int second = 0; second < 600; second++) {
@@ -98,7 +87,7 @@ class SessionsTest {
 
     @Test
     void oneThatWasRefusedGoesIntoNoBatchAnyMore() {
-        Played played = new Played();
+        PlayedLine played = new PlayedLine();
         played.codes.put(id(7), "6204");
         played.login(20);
         played.connect();
@@ -117,160 +106,46 @@ class SessionsTest {
 
     @Test
     void whatIsAnsweredAfterTheConnectionIsAnswerToNothing() {
-        Played played = new Played();
+        PlayedLine played = new PlayedLine();
         played.login(1);
         played.connect();
-        played.pass(LATENCY.dividedBy(2));
+        played.pass(PlayedLine.LATENCY.dividedBy(2));
         played.disconnect();
-        played.pass(LATENCY);
+        played.pass(PlayedLine.LATENCY);
 
         assertThat(played.online).isEmpty();
     }
 
-    private static DeviceId id(int number) {
-        return TestTopology.sub(number).id();
+    @Test
+    void aLoginThatIsNotAnsweredIsAskedForAgain() {
+        PlayedLine played = new PlayedLine();
+        played.codes.put(id(1), PlayedLine.SILENCE);
+        played.login(1);
+        played.connect();
+        played.pass(PlayedLine.TIMEOUT);
+        played.codes.clear();
+        played.pass(Duration.ofSeconds(5));
+
+        assertThat(played.requests).hasSize(2);
+        assertThat(played.online).containsExactly(id(1));
     }
 
-    /** The sessions of a gateway, and its platform, which answers after a moment. */
-    private static final class Played implements Line {
+    @Test
+    void aRequestThatIsNeverAnsweredFailsAfterFiveTimes() {
+        PlayedLine played = new PlayedLine();
+        played.codes.put(id(1), PlayedLine.SILENCE);
+        List<Throwable> failures = new ArrayList<>();
+        played.gateway().add(List.of(TestTopology.sub(1))).subscribe(never -> {}, failures::add);
+        played.pass(Duration.ofMinutes(2));
 
-        private final VirtualTimeScheduler time = VirtualTimeScheduler.create();
-        private final Map<DeviceId, String> codes = new HashMap<>();
-        private final Set<DeviceId> online = new HashSet<>();
-        private final Map<DeviceId, GatewayException> refused = new HashMap<>();
-        private final List<Long> logins = new ArrayList<>();
-        private final List<Integer> requests = new ArrayList<>();
-        private final Requests answers = new Requests(this, time, Duration.ofSeconds(10));
-        private final Sessions sessions = new Sessions(
-                this, answers, time, this::now, new Backoff(Duration.ofSeconds(1), Duration.ofMinutes(2), 0), e -> {});
-        private boolean connected;
-        private int connection;
-        private int ids;
+        assertThat(played.requests).containsExactly(1, 1, 1, 1, 1);
+        assertThat(failures)
+                .singleElement()
+                .isInstanceOfSatisfying(
+                        ChannelException.class, e -> assertThat(e.reason()).isEqualTo(Reason.TIMEOUT));
+    }
 
-        long now() {
-            return time.now(TimeUnit.NANOSECONDS);
-        }
-
-        void limit(int perSecond) {
-            sessions.limit(new LoginRate(this::now, perSecond));
-        }
-
-        void login(int devices) {
-            sessions.login(IntStream.rangeClosed(1, devices)
-                            .mapToObj(TestTopology::sub)
-                            .toList())
-                    .subscribe();
-            pass(Duration.ZERO);
-        }
-
-        void connect() {
-            connected = true;
-            connection++;
-            sessions.connected();
-        }
-
-        void disconnect() {
-            connected = false;
-            online.clear();
-            answers.disconnected();
-            sessions.disconnected();
-        }
-
-        void pass(Duration duration) {
-            time.advanceTimeBy(duration);
-        }
-
-        @Override
-        public DeviceId device() {
-            return TestTopology.GATEWAY;
-        }
-
-        @Override
-        public boolean isConnected() {
-            return connected;
-        }
-
-        @Override
-        public Mono<Void> connected() {
-            return Mono.empty();
-        }
-
-        @Override
-        public Mono<Void> publish(String topic, byte[] payload) {
-            JsonNode request;
-            try {
-                request = Messages.read(payload);
-            } catch (MalformedMessage e) {
-                return Mono.error(e);
-            }
-            JsonNode list = request.path("params").path("deviceList");
-            List<DeviceId> devices = GatewayMessages.readDevices(list.isArray() ? list : request.path("params"));
-            requests.add(devices.size());
-            devices.forEach(device -> logins.add(now()));
-            String code = devices.stream()
-                    .filter(codes::containsKey)
-                    .map(codes::get)
-                    .findFirst()
-                    .orElse("200");
-            int asked = connection;
-            time.schedule(
-                    () -> {
-                        if (connected && asked == connection) {
-                            answer(topic, request.path("id").asText(), code);
-                        }
-                    },
-                    LATENCY.toMillis(),
-                    TimeUnit.MILLISECONDS);
-            return Mono.empty();
-        }
-
-        private void answer(String topic, String id, String code) {
-            String reply = JsonNodeFactory.instance
-                    .objectNode()
-                    .put("id", id)
-                    .put("code", Integer.valueOf(code))
-                    .toString();
-            try {
-                answers.answered(topic + "_reply", reply.getBytes(StandardCharsets.UTF_8));
-            } catch (MalformedMessage e) {
-                throw new IllegalStateException(e);
-            }
-        }
-
-        @Override
-        public Mono<Void> subscribe(List<String> filters) {
-            return Mono.empty();
-        }
-
-        @Override
-        public Mono<Void> unsubscribe(List<String> filters) {
-            return Mono.empty();
-        }
-
-        @Override
-        public String nextId() {
-            return Integer.toString(++ids);
-        }
-
-        @Override
-        public void opened(DeviceId device) {
-            online.add(device);
-        }
-
-        @Override
-        public void closed(DeviceId device) {
-            online.remove(device);
-        }
-
-        @Override
-        public void refused(DeviceId device, GatewayException cause) {
-            online.remove(device);
-            refused.put(device, cause);
-        }
-
-        @Override
-        public void forgotten(DeviceId device, GatewayException cause) {
-            refused(device, cause);
-        }
+    private static DeviceId id(int number) {
+        return TestTopology.sub(number).id();
     }
 }

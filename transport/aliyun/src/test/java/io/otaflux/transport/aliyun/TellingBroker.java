@@ -124,7 +124,7 @@ final class TellingBroker implements AutoCloseable {
         DataInputStream in = new DataInputStream(socket.getInputStream());
         while (true) {
             int type = in.readUnsignedByte();
-            byte[] packet = in.readNBytes(length(in));
+            byte[] packet = Packets.read(in);
             if (type >> 4 == 1) {
                 connects.add(read(packet, certificate(socket)));
                 send(socket.getOutputStream(), 0x20, new byte[] {0, (byte) returnCode});
@@ -165,25 +165,7 @@ final class TellingBroker implements AutoCloseable {
     }
 
     private static void send(OutputStream out, int type, byte[] packet) throws IOException {
-        out.write(type);
-        int left = packet.length;
-        do {
-            out.write(left > 127 ? left & 0x7F | 0x80 : left);
-            left >>= 7;
-        } while (left > 0);
-        out.write(packet);
+        Packets.write(out, type, packet);
         out.flush();
-    }
-
-    private static int length(DataInputStream in) throws IOException {
-        int length = 0;
-        int shift = 0;
-        int part;
-        do {
-            part = in.readUnsignedByte();
-            length |= (part & 0x7F) << shift;
-            shift += 7;
-        } while ((part & 0x80) != 0);
-        return length;
     }
 }

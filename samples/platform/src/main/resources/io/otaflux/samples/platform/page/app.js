@@ -1,6 +1,6 @@
 // The frame of the page: signing in, the views, and whether it is live.
 
-import { Refused, capabilities, get, hasToken, useToken } from './client.js';
+import { Refused, get, hasToken, useToken } from './client.js';
 import { announce, field, fill, h, input, stateText } from './dom.js';
 import { devicesView } from './devices.js';
 import { jobView, jobsView } from './jobs.js';
@@ -12,7 +12,6 @@ const LINKS = { connecting: 'Connecting', live: 'Live', lost: 'Reconnecting' };
 
 let stop = null;
 let leave = null;
-let abilities = null;
 
 /** A token in the address goes out of it before anything else happens. */
 function takeToken() {
@@ -41,7 +40,7 @@ function showSignIn(problem) {
           useToken(token.value.trim());
           try {
             await get('/products');
-            await begin();
+            begin();
             main.focus();
           } catch (failure) {
             useToken(null);
@@ -65,8 +64,7 @@ function reason(failure) {
   return failure instanceof Refused && failure.status === 401 ? 'That is not the token of this platform.' : failure.message;
 }
 
-async function begin() {
-  abilities = await capabilities();
+function begin() {
   document.getElementById('views').hidden = false;
   document.getElementById('session').hidden = false;
   stop = start({
@@ -115,7 +113,7 @@ function route() {
       link.removeAttribute('aria-current');
     }
   }
-  const { title, element, draw, left } = views[name](abilities, id);
+  const { title, element, draw, left } = views[name](id);
   document.title = `${title} – OtaFlux platform`;
   fill(main, element);
   const drawn = onChange(draw);
@@ -146,10 +144,10 @@ document.getElementById('sign-out').addEventListener('click', () => {
   useToken(null);
   showSignIn();
 });
-window.addEventListener('hashchange', async () => {
+window.addEventListener('hashchange', () => {
   if (takeToken()) {
     end();
-    await begin().catch((failure) => showSignIn(reason(failure)));
+    begin();
   } else if (stop) {
     route();
     main.focus();
@@ -159,7 +157,7 @@ window.addEventListener('hashchange', async () => {
 
 takeToken();
 if (hasToken()) {
-  begin().catch((failure) => showSignIn(reason(failure)));
+  begin();
 } else {
   showSignIn();
 }

@@ -7,7 +7,6 @@ const SILENCE = 45_000; // The platform says something every 15 s.
 const LONGEST_WAIT = 15_000;
 
 let token = sessionStorage.getItem(KEY);
-let described = null;
 
 export class Refused extends Error {
   constructor(status, code, message) {
@@ -36,7 +35,7 @@ export function path(strings, ...values) {
 }
 
 export const get = (where) => call('GET', where);
-export const post = (where, body) => call('POST', where, body ?? {});
+export const post = (where, body) => call('POST', where, body);
 export const remove = (where) => call('DELETE', where);
 
 async function call(method, where, body) {
@@ -76,19 +75,7 @@ function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
 }
 
-/** What this platform can do, from its own description: a newer page does not offer what an older platform lacks. */
-export async function capabilities() {
-  described ??= await get('/openapi.json');
-  const schemas = described.components?.schemas ?? {};
-  return {
-    can: (method, template) => Boolean(described.paths[BASE + template]?.[method.toLowerCase()]),
-    takes: (schema, field) => Boolean(schemas[schema]?.properties?.[field]),
-    parameter: (method, template, name) =>
-      (described.paths[BASE + template]?.[method.toLowerCase()]?.parameters ?? []).some((it) => it.name === name),
-  };
-}
-
-/** Sends a file as it is. The promise has an {@code abort}. */
+/** Sends a file as it is. The promise has an abort(). */
 export function upload(where, body, onProgress) {
   const request = new XMLHttpRequest();
   const sent = new Promise((resolve, reject) => {

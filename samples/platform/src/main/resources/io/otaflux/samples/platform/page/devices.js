@@ -5,7 +5,7 @@ import { announce, badge, button, confirmation, count, dialog, empty, field, fil
 import { changed, deviceKey, model } from './model.js';
 import { Table } from './table.js';
 
-export function devicesView(abilities) {
+export function devicesView() {
   const product = h('select', { change: draw });
   const presence = select('state', [['', 'All'], ['online', 'Online'], ['offline', 'Offline']], { change: draw });
   const search = h('input', { type: 'search', autocomplete: 'off', input: draw });
@@ -23,7 +23,7 @@ export function devicesView(abilities) {
       {
         title: 'Actions',
         class: 'actions',
-        cell: (it) => button('Details', () => details(abilities, it), { class: 'quiet', 'data-action': 'details', 'aria-label': `Details of ${it.deviceName}` }),
+        cell: (it) => button('Details', () => details(it), { class: 'quiet', 'data-action': 'details', 'aria-label': `Details of ${it.deviceName}` }),
       },
     ],
     empty: h('div', {}),
@@ -113,9 +113,8 @@ function versions(it) {
       );
 }
 
-function details(abilities, device) {
+function details(device) {
   const where = path`/products/${device.productKey}/devices/${device.deviceName}`;
-  const at = '/products/{productKey}/devices/{deviceName}';
   const below = [...model.devices.values()].filter((it) => it.gateway && deviceKey(it.gateway) === deviceKey(device));
   const upgrades = h('div', {});
   const turn = device.disabled ? 'enable' : 'disable';
@@ -137,46 +136,40 @@ function details(abilities, device) {
       h(
         'div',
         { class: 'buttons left spaced' },
-        abilities.can('POST', `${at}/${turn}`)
-          ? button(device.disabled ? 'Enable' : 'Disable', async () => {
-              try {
-                await post(`${where}/${turn}`);
-                announce(`Device ${device.deviceName} is ${turn}d.`);
-              } catch (failure) {
-                announce(failure.message, true);
-              }
-              box.close();
-            })
-          : null,
-        abilities.can('DELETE', at)
-          ? button(
-              'Delete',
-              () => {
-                box.close();
-                confirmation({
-                  title: `Delete device ${device.deviceName}?`,
-                  text: 'It can no longer log in, and its unfinished upgrades end.',
-                  action: 'Delete',
-                  act: async () => {
-                    await remove(where);
-                    model.devices.delete(deviceKey(device));
-                    changed();
-                    announce(`Device ${device.deviceName} is deleted.`);
-                  },
-                });
+        button(device.disabled ? 'Enable' : 'Disable', async () => {
+          try {
+            await post(`${where}/${turn}`);
+            announce(`Device ${device.deviceName} is ${turn}d.`);
+          } catch (failure) {
+            announce(failure.message, true);
+          }
+          box.close();
+        }),
+        button(
+          'Delete',
+          () => {
+            box.close();
+            confirmation({
+              title: `Delete device ${device.deviceName}?`,
+              text: 'It can no longer log in, and its unfinished upgrades end.',
+              action: 'Delete',
+              act: async () => {
+                await remove(where);
+                model.devices.delete(deviceKey(device));
+                changed();
+                announce(`Device ${device.deviceName} is deleted.`);
               },
-              { class: 'danger' },
-            )
-          : null,
+            });
+          },
+          { class: 'danger' },
+        ),
       ),
     ],
   });
-  if (abilities.can('GET', `${at}/tasks`)) {
-    get(`${where}/tasks`).then(
-      (tasks) => fill(upgrades, h('h3', {}, 'Upgrades'), tasks.length === 0 ? h('p', { class: 'dim' }, 'none') : taskList(tasks)),
-      (failure) => fill(upgrades, h('p', { class: 'problem', role: 'alert' }, failure.message)),
-    );
-  }
+  get(`${where}/tasks`).then(
+    (tasks) => fill(upgrades, h('h3', {}, 'Upgrades'), tasks.length === 0 ? h('p', { class: 'dim' }, 'none') : taskList(tasks)),
+    (failure) => fill(upgrades, h('p', { class: 'problem', role: 'alert' }, failure.message)),
+  );
 }
 
 function fact(term, ...value) {
@@ -208,9 +201,9 @@ export function newProduct() {
     action: 'Create',
     act: async () => {
       const created = await post('/products', { productKey: key.value });
-      model.products.set(created.productKey, created);
+      model.products.set(created.productKey, { productKey: created.productKey });
       changed();
-      announce(`Product ${created.productKey} is created.`);
+      showSecret(`Product ${created.productKey} is created`, 'Product secret', created.productSecret, 'Devices can get their own secrets with it, if dynamic registration is on.');
     },
   });
 }
@@ -228,17 +221,17 @@ function newDevice() {
     action: 'Create',
     act: async () => {
       const login = await post(path`/products/${product.value}/devices`, { deviceName: deviceName.value });
-      showSecret(login);
+      showSecret(`Device ${login.deviceName} is created`, 'Device secret', login.deviceSecret, 'The device logs in with it.');
     },
   });
 }
 
-function showSecret(login) {
-  const secret = input('secret', { readonly: true, value: login.deviceSecret, class: 'mono' });
+function showSecret(title, label, value, use) {
+  const secret = input('secret', { readonly: true, value, class: 'mono' });
   dialog({
-    title: `Device ${login.deviceName} is created`,
+    title,
     content: [
-      field('Device secret', secret, 'It is shown this once. The device logs in with it.'),
+      field(label, secret, `It is shown this once. ${use}`),
       h('div', { class: 'buttons left' }, button('Copy', async () => {
         try {
           await navigator.clipboard.writeText(secret.value);

@@ -71,6 +71,8 @@ export function check(name, label, attributes = {}) {
   return h('label', { class: 'check' }, control, h('span', {}, label));
 }
 
+const openers = new WeakMap();
+
 /**
  * A dialog with a form. {@code act} runs when it is submitted; what it throws is shown in the dialog, which stays, as it
  * does when {@code act} says 'stay'.
@@ -112,7 +114,9 @@ export function dialog({ title, content, action, act, danger = false, cancel = '
     h('div', { class: 'dialog-body' }, h('h2', { id: titleId }, title), content, problem),
     h('div', { class: 'buttons' }, leave, submit),
   );
-  const before = document.activeElement;
+  // A dialog that another one ends with leads back to where that was opened.
+  const focused = document.activeElement;
+  const before = openers.get(focused?.closest('dialog')) ?? focused;
   const box = h(
     'dialog',
     {
@@ -130,6 +134,7 @@ export function dialog({ title, content, action, act, danger = false, cancel = '
     // What is only read may be longer than the window, and is then scrolled with the keyboard.
     body.tabIndex = 0;
   }
+  openers.set(box, before);
   document.body.append(box);
   box.showModal();
   return box;

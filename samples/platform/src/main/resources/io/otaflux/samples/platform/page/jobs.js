@@ -1,16 +1,17 @@
 // Jobs: all of them, one with its tasks as they change, and new ones.
 
-import { path, post } from './client.js';
+import { get, path, post } from './client.js';
 import { announce, badge, button, check, confirmation, count, dialog, empty, field, fill, h, input, select, stateText, uniqueId, when } from './dom.js';
 import { changed, deviceKey, model, openJob } from './model.js';
 import { Table } from './table.js';
 
+const FASTEST = 10_000; // Devices a minute: no limit.
 const BATCH = 10; // How many tasks the platform takes in one call.
 const SHOWN_DEVICES = 100;
 const SEGMENTS = ['SUCCEEDED', 'FAILED', 'CANCELED', 'IN_PROGRESS', 'NOTIFIED', 'QUEUED', 'CONFIRM'];
 const FAILURES = { '-1': 'upgrade', '-2': 'download', '-3': 'verification', '-4': 'flashing' };
 
-export function jobsView(abilities) {
+export function jobsView() {
   const table = new Table({
     caption: 'Jobs',
     key: (it) => it.id,
@@ -35,7 +36,7 @@ export function jobsView(abilities) {
         'div',
         { class: 'head' },
         h('h1', {}, 'Jobs'),
-        h('div', { class: 'buttons' }, button('New job', () => newJob(abilities), { class: 'primary' })),
+        h('div', { class: 'buttons' }, button('New job', () => newJob(), { class: 'primary' })),
       ),
       summary,
       table.element,
@@ -48,7 +49,7 @@ export function jobsView(abilities) {
   };
 }
 
-export function jobView(abilities, id) {
+export function jobView(id) {
   const state = select(
     'state',
     [['', 'All'], ...['FAILED', 'IN_PROGRESS', 'NOTIFIED', 'QUEUED', 'CONFIRM', 'SUCCEEDED', 'CANCELED'].map((it) => [it, stateText(it)])],
@@ -57,7 +58,6 @@ export function jobView(abilities, id) {
   const search = h('input', { type: 'search', autocomplete: 'off', input: draw });
   const facts = h('div', {});
   const buttons = h('div', { class: 'buttons' });
-  const canRetry = abilities.can('POST', '/tasks/retry');
   const note = h('div', {});
   let drawnFacts = '';
   const table = new Table({
@@ -77,7 +77,7 @@ export function jobView(abilities, id) {
         class: 'actions',
         cell: (it) => [
           it.status === 'CONFIRM' ? taskButton('Confirm', 'confirm', it) : null,
-          canRetry && ['FAILED', 'CANCELED'].includes(it.status) ? taskButton('Retry', 'retry', it) : null,
+          ['FAILED', 'CANCELED'].includes(it.status) ? taskButton('Retry', 'retry', it) : null,
           button('History', () => showHistory(it), { class: 'quiet', 'data-action': 'history', 'aria-label': `History of ${it.deviceName}` }),
         ],
       },
@@ -115,9 +115,9 @@ export function jobView(abilities, id) {
     fill(
       buttons,
       job.tasks.CONFIRM > 0 ? button('Confirm all', () => actOnAll('confirm', ['CONFIRM'])) : null,
-      canRetry && job.tasks.FAILED > 0 ? button('Retry failed', () => actOnAll('retry', ['FAILED'])) : null,
+      job.tasks.FAILED > 0 ? button('Retry failed', () => actOnAll('retry', ['FAILED'])) : null,
       open && job.selectionType === 'DYNAMIC' && !job.stopped ? button('Stop taking devices', () => stopJob(id)) : null,
-      open ? button('Cancel job', () => cancelJob(abilities, job), { class: 'danger' }) : null,
+      open ? button('Cancel job', () => cancelJob(job), { class: 'danger' }) : null,
     );
     if (focused) {
       ([...buttons.children].find((it) => it.textContent === focused) ?? document.getElementById('main')).focus();
@@ -220,7 +220,7 @@ function factsOf(job) {
     ['Starts', job.scheduleTime ? when(job.scheduleTime) : null],
     ['Ends', job.scheduleFinishTime ? when(job.scheduleFinishTime) : null],
     ['Time limit', job.timeoutInMinutes ? count(job.timeoutInMinutes, 'minute') : 'none'],
-    ['At most', job.maximumPerMinute ? `${job.maximumPerMinute} devices a minute` : null],
+    ['At most', job.maximumPerMinute < FASTEST ? `${job.maximumPerMinute} devices a minute` : null],
     ['Retries', job.retryCount ? `${job.retryCount}, ${job.retryInterval ? `after ${count(job.retryInterval, 'minute')}` : 'at once'}` : null],
     ['Push', job.needPush === false ? 'no, devices ask' : null],
     ['Confirmation', job.needConfirm ? 'needed' : null],
@@ -279,7 +279,7 @@ function stopJob(id) {
   });
 }
 
-function cancelJob(abilities, job) {
+function cancelJob(job) {
   const flags = [
     ['cancelScheduledTask', 'Planned: the job has not started', job.status === 'PLANNED' ? job.tasks.QUEUED : 0],
     ['cancelUnconfirmedTask', 'To be confirmed', job.tasks.CONFIRM ?? 0],
@@ -287,19 +287,18 @@ function cancelJob(abilities, job) {
     ['cancelNotifiedTask', 'Pushed: the device was told', job.tasks.NOTIFIED],
     ['cancelInProgressTask', 'In progress: the device has begun', job.tasks.IN_PROGRESS],
   ].map(([name, label, tasks]) => ({ name, control: check(name, `${label} (${tasks})`, { checked: true }) }));
-  const choosable = abilities.can('POST', '/tasks/cancel');
   dialog({
     title: `Cancel job ${job.id}?`,
     content: [
       h('p', {}, 'Devices are not told: one that was pushed to may still carry the upgrade out. What has ended keeps its result.'),
-      choosable ? h('fieldset', {}, h('legend', {}, 'Tasks to cancel'), flags.map((it) => it.control)) : null,
+      h('fieldset', {}, h('legend', {}, 'Tasks to cancel'), flags.map((it) => it.control)),
     ],
     action: 'Cancel job',
     cancel: 'Keep',
     danger: true,
     act: async () => {
       const chosen = Object.fromEntries(flags.map((it) => [it.name, it.control.querySelector('input').checked]));
-      const all = !choosable || Object.values(chosen).every(Boolean);
+      const all = Object.values(chosen).every(Boolean);
       const after = await post(path`/jobs/${job.id}/cancel`, all ? undefined : chosen);
       model.jobs.set(after.id, after);
       changed();
@@ -308,27 +307,26 @@ function cancelJob(abilities, job) {
   });
 }
 
-/** The form for a job; offers what the platform's description says that it takes. */
-export function newJob(abilities, packageId) {
+/** The form for a job. */
+export function newJob(packageId) {
   if (model.packages.size === 0) {
     announce('A job brings a package. Upload one first.', true);
     return;
   }
-  const takes = (name) => abilities.takes('NewJob', name);
   const packages = select(
     'package',
     [...model.packages.values()].reverse().map((it) => [it.id, `${it.id}: ${it.module} ${it.version} for ${it.productKey}`, it.id === packageId]),
-    { change: () => { devices.reset(); kindChanged(); } },
+    { change: packageChanged },
   );
   const devices = devicePicker(() => model.packages.get(packages.value));
   const kinds = [
-    ['all', 'All devices', 'Every device of the product that has reported the module.', true],
-    ['named', 'Named devices', 'Those that you choose.', true],
-    ['gray', 'Gray', 'A share of the devices first.', takes('grayPercent')],
-    ['group', 'Group', 'The devices of a group.', takes('group')],
-    ['dynamic', 'Dynamic', 'Also devices that come later.', takes('selectionType')],
-    ['verify', 'Verify', 'Up to 10 devices, to try the package.', takes('jobType')],
-  ].filter(([, , , there]) => there);
+    ['all', 'All devices', 'Every device of the product that has reported the module.'],
+    ['named', 'Named devices', 'Those that you choose.'],
+    ['gray', 'Gray', 'A share of the devices first.'],
+    ['group', 'Group', 'The devices of a group.'],
+    ['dynamic', 'Dynamic', 'Also devices that come later.'],
+    ['verify', 'Verify', 'Up to 10 devices, to try the package.'],
+  ];
   const radios = kinds.map(([value, label, help], i) => {
     const id = uniqueId('kind');
     return h(
@@ -339,10 +337,10 @@ export function newJob(abilities, packageId) {
     );
   });
   const percent = input('grayPercent', { type: 'number', min: 0.001, max: 100, step: 0.001, value: 10, required: true });
-  const group = input('group', { required: true });
+  const group = h('select', { name: 'group', required: true });
   const mode = select('dynamicMode', [['1', 'All that match now or later', true], ['2', 'Only those that report a matching version later']]);
   const grayField = field('Share of the devices, in percent', percent, 'Rounded down, but one device at least.');
-  const groupField = field('Group', group);
+  const groupField = field('Group', group, 'Groups of devices are made with the REST API.');
   const modeField = field('Devices', mode);
 
   const sources = input('srcVersions', { placeholder: 'any' });
@@ -358,7 +356,6 @@ export function newJob(abilities, packageId) {
   const push = check('needPush', 'Push to devices; otherwise they have to ask', { checked: true });
   const confirm = check('needConfirm', 'Each task waits until it is confirmed here');
   const several = check('multiModule', 'A device may upgrade several modules at once');
-  const optional = (name, control) => (takes(name) ? control : null);
 
   dialog({
     title: 'New job',
@@ -379,17 +376,17 @@ export function newJob(abilities, packageId) {
           { class: 'columns' },
           field('From versions', sources, 'Separated by commas; any if empty.'),
           field('Time limit in minutes', timeout, 'Counts from a device’s first progress.'),
-          optional('maximumPerMinute', field('Devices a minute', rate, '10 to 10000.')),
+          field('Devices a minute', rate, '10 to 10000.'),
           field('If a device has an unfinished task', overwrite),
-          optional('retryCount', field('Automatic retries', retryCount)),
-          optional('retryInterval', field('Retry', retryInterval, 'A task that ran out of time is not retried.')),
-          optional('scheduleTime', field('Start', starts, 'In 5 minutes to 7 days; now if empty.')),
-          optional('scheduleFinishTime', field('End', ends, 'An hour to 30 days after the start.')),
-          optional('downloadProtocol', field('Download by', protocol)),
+          field('Automatic retries', retryCount),
+          field('Retry', retryInterval, 'A task that ran out of time is not retried.'),
+          field('Start', starts, 'In 5 minutes to 7 days; now if empty.'),
+          field('End', ends, 'An hour to 30 days after the start.'),
+          field('Download by', protocol),
           field('Tags for devices', tags, 'One a line, at most 10.'),
         ),
         push,
-        optional('needConfirm', confirm),
+        confirm,
         several,
       ),
     ],
@@ -403,6 +400,17 @@ export function newJob(abilities, packageId) {
     },
   });
   kindChanged();
+  packageChanged();
+
+  function packageChanged() {
+    const { productKey } = model.packages.get(packages.value);
+    devices.reset();
+    fill(group);
+    get(path`/products/${productKey}/groups`).then(
+      (groups) => fill(group, groups.map((it) => h('option', { value: it.name }, `${it.name}, ${count(it.devices.length, 'device')}`))),
+      (failure) => announce(failure.message, true),
+    );
+  }
 
   function chosenKind() {
     return radios.map((it) => it.querySelector('input')).find((it) => it.checked).value;

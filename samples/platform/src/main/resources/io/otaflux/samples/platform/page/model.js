@@ -117,6 +117,8 @@ function apply(name, data) {
     model.packages.delete(data.id);
   } else if (name === 'product') {
     model.products.set(data.productKey, data);
+  } else {
+    return;
   }
   changed();
 }

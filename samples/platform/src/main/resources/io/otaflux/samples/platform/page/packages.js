@@ -13,17 +13,16 @@ import { Table } from './table.js';
 const NAME = '[A-Za-z0-9._\\-]+';
 const VERIFICATION = ['To be verified', 'Verified', 'Being verified', 'Verification failed'];
 
-export function packagesView(abilities) {
-  const several = abilities.can('POST', '/files');
+export function packagesView() {
   const chooser = h('input', {
     type: 'file',
     id: uniqueId('chooser'),
-    multiple: several,
+    multiple: true,
     class: 'unseen',
     change: () => {
       const files = [...chooser.files];
       chooser.value = '';
-      newPackage(abilities, files);
+      newPackage(files);
     },
   });
   let depth = 0;
@@ -48,12 +47,12 @@ export function packagesView(abilities) {
       drop: (event) => {
         event.preventDefault();
         over(-depth);
-        newPackage(abilities, [...event.dataTransfer.files]);
+        newPackage([...event.dataTransfer.files]);
       },
     },
     h('span', { class: 'drop-sign', 'aria-hidden': 'true' }, '⇪'),
-    h('p', {}, several ? 'Drop the files of a new package here, or ' : 'Drop the file of a new package here, or '),
-    h('p', {}, chooser, h('label', { for: chooser.id, class: 'like-button' }, several ? 'Choose files' : 'Choose a file')),
+    h('p', {}, 'Drop the files of a new package here, or'),
+    h('p', {}, chooser, h('label', { for: chooser.id, class: 'like-button' }, 'Choose files')),
   );
   const table = new Table({
     caption: 'Packages',
@@ -69,10 +68,8 @@ export function packagesView(abilities) {
         title: 'Actions',
         class: 'actions',
         cell: (it) => [
-          button('New job', () => newJob(abilities, it.id), { class: 'quiet', 'data-action': 'job', 'aria-label': `New job with package ${it.id}` }),
-          abilities.can('DELETE', '/packages/{packageId}')
-            ? button('Delete', () => deletePackage(it), { class: 'quiet danger', 'data-action': 'delete', 'aria-label': `Delete package ${it.id}` })
-            : null,
+          button('New job', () => newJob(it.id), { class: 'quiet', 'data-action': 'job', 'aria-label': `New job with package ${it.id}` }),
+          button('Delete', () => deletePackage(it), { class: 'quiet danger', 'data-action': 'delete', 'aria-label': `Delete package ${it.id}` }),
         ],
       },
     ],
@@ -98,8 +95,7 @@ function marks(it) {
 }
 
 function content(it) {
-  const files = it.files ?? [{ size: it.size, sha256: it.sha256, md5: it.md5 }];
-  return files.map((file) =>
+  return it.files.map((file) =>
     h(
       'div',
       { class: 'file' },
@@ -125,7 +121,7 @@ function deletePackage(it) {
   });
 }
 
-function newPackage(abilities, files) {
+function newPackage(files) {
   if (files.length === 0) {
     return;
   }
@@ -134,7 +130,6 @@ function newPackage(abilities, files) {
     newProduct();
     return;
   }
-  const takes = (name) => abilities.parameter('PUT', '/packages', name);
   const product = select('product', [...model.products.keys()].sort().map((it) => [it, it]));
   const modules = h('datalist', { id: uniqueId('modules') }, knownModules().map((it) => h('option', { value: it })));
   const module = input('module', { required: true, maxlength: 64, pattern: NAME, value: 'default', list: modules.id });
@@ -167,11 +162,11 @@ function newPackage(abilities, files) {
         'details',
         {},
         h('summary', {}, 'More options'),
-        takes('name') ? field('Name', name, 'For people; up to 40 characters.') : null,
-        takes('srcVersion') ? field('Delta from version', from, 'Only if the file is a difference from that version.') : null,
+        field('Name', name, 'For people; up to 40 characters.'),
+        field('Delta from version', from, 'Only if the file is a difference from that version.'),
         field('Text for devices', info, 'Sent as it is, up to 4096 characters.'),
-        takes('needToVerify') ? verify : null,
-        takes('digestSign') ? sign : null,
+        verify,
+        sign,
       ),
     ],
     action: 'Upload',
@@ -249,9 +244,8 @@ function fileRow(file) {
       );
       hashing.then(({ sha256, md5 }) => fill(digests, digest('SHA-256', sha256), digest('MD5', md5)), () => {});
       const [answer, own] = await Promise.all([sending, hashing]);
-      const theirs = answer.sha256 ?? answer.files?.[0]?.sha256;
-      if (theirs !== own.sha256) {
-        throw new Error(`The platform has other bytes of ${file.name}: their SHA-256 is ${theirs}, here it is ${own.sha256}.`);
+      if (answer.sha256 !== own.sha256) {
+        throw new Error(`The platform has other bytes of ${file.name}: their SHA-256 is ${answer.sha256}, here it is ${own.sha256}.`);
       }
       sent = file.size;
       show();
