@@ -566,8 +566,7 @@ class OtaTest {
         UpgradeTrigger unsigned = trigger("app", "2.0.0", sha256(content));
 
         channel.push(unsigned);
-        ota.download(Map.of(
-                "url", unsigned.artifact().location().toString(), "store_path", file.toString()));
+        ota.download(Map.of("url", unsigned.artifact().location().toString(), "store_path", file.toString()));
 
         await().atMost(SOON).until(() -> !downloads.isEmpty());
         assertThat(downloads).containsExactly(-12);

@@ -424,6 +424,11 @@ final class Conversation implements Line {
     }
 
     private void refused(Throwable cause) {
+        if (closed) {
+            // Closed between the answer and this: whoever waits for that waits for no refusal.
+            stopped();
+            return;
+        }
         log.error("{}: gives up: {}", settings.device(), cause.getMessage());
         running = false;
         wasAccepted = false;
