@@ -102,6 +102,7 @@ class DeviceMessagesTest {
                 "{\"params\":{\"version\":\"\",\"step\":\"\"}}",
                 "{\"params\":{\"version\":\"a b\",\"step\":\"1.5\"}}",
                 "{\"params\":{\"version\":{},\"step\":[]}}",
+                "{\"params\":{\"version\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}",
                 "{\"params\":{\"version\":\"1\",\"module\":\"../x\",\"step\":\"99999999999\"}}",
                 "not json"
             })
