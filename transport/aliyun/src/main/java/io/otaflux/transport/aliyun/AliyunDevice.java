@@ -69,9 +69,9 @@ public final class AliyunDevice {
 
     /**
      * The channel over which upgrades come and are reported, always the same one. Its triggers and its reports are those
-     * of this device and of those that it {@linkplain AliyunGateway#login logged in}; another device is an
-     * {@link IllegalArgumentException}. Reports of one that has no session at the moment wait; of one that the platform
-     * refuses, or that was logged out, they error with {@link GatewayException}. Its signals come on a thread that must not
+     * of this device and of those that it {@linkplain AliyunGateway#login logged in}; where it is no gateway, another device is
+     * an {@link IllegalArgumentException}. Reports of one that has no session at the moment wait; of one that the platform
+     * refuses, or that is not logged in, they error with {@link GatewayException}. Its signals come on a thread that must not
      * be blocked.
      */
     public UpgradeChannel upgrades() {

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.stream.Stream;
@@ -81,7 +82,7 @@ public final class AliyunGateway {
     private final Sessions sessions;
     private final Sinks.Many<GatewayEvent> events = Sinks.many().multicast().directBestEffort();
     private final List<MonoSink<Void>> awaitingReady = new ArrayList<>();
-    private boolean used;
+    private final AtomicBoolean used = new AtomicBoolean();
     private boolean ready;
 
     AliyunGateway(Line line, Scheduler lane, LongSupplier nanoClock, Duration timeout, Backoff backoff) {
@@ -206,8 +207,9 @@ public final class AliyunGateway {
 
     /**
      * Makes devices wanted: the gateway logs them in, now and after each reconnect, until they are logged out. From the
-     * subscription on, {@link AliyunDevice#upgrades()} takes reports of them, which wait for the session. A program does
-     * this before it subscribes to what takes upgrades on, which may go on with upgrades of an earlier process.
+     * subscription on, {@link AliyunDevice#upgrades()} takes reports of them, which wait for the session; before, they error
+     * with {@link GatewayException}. A program does this before it subscribes to what takes upgrades on, which may go on
+     * with upgrades of an earlier process.
      *
      * @return a {@code Flux} that emits {@link GatewayEvent.LoggedIn} or {@link GatewayEvent.LoginRefused} once for each
      *     device, as the platform answers, and then completes. It waits for a connection as long as it takes, and errors
@@ -256,12 +258,14 @@ public final class AliyunGateway {
 
     /** Somebody asked for this gateway; a device that is none subscribes to nothing of this. */
     void use() {
-        lane.schedule(() -> {
-            if (!used) {
-                used = true;
-                listen();
-            }
-        });
+        if (used.compareAndSet(false, true)) {
+            lane.schedule(this::listen);
+        }
+    }
+
+    /** Tells, on any thread, whether somebody asked for it. */
+    boolean isUsed() {
+        return used.get();
     }
 
     void connected() {
@@ -269,7 +273,7 @@ public final class AliyunGateway {
     }
 
     private void listen() {
-        if (!used || !line.isConnected()) {
+        if (!used.get() || !line.isConnected()) {
             return;
         }
         List<String> filters = Stream.of(
@@ -314,11 +318,6 @@ public final class AliyunGateway {
 
     void closed() {
         events.tryEmitComplete();
-    }
-
-    /** Tells, on any thread, whether it speaks, or spoke, for that device. */
-    boolean knows(DeviceId device) {
-        return sessions.knows(device);
     }
 
     boolean isWanted(DeviceId device) {

@@ -141,11 +141,16 @@ final class Conversation implements Line {
         });
     }
 
-    /** @throws IllegalArgumentException when it is neither this device nor one that was ever logged in over it */
+    /**
+     * Of a gateway any device may be spoken of: its program may have gone on with an upgrade of an earlier process before it
+     * logged the device in, or have no such device any more. A bug is that of nobody but of what is no gateway.
+     *
+     * @throws IllegalArgumentException when it is not this device, and this is no gateway
+     */
     void checkKnown(DeviceId device) {
-        if (!device.equals(settings.device()) && !gateway.knows(device)) {
+        if (!device.equals(settings.device()) && !gateway.isUsed()) {
             throw new IllegalArgumentException(
-                    "device: " + device + " (expected: " + settings.device() + ", or one that it logged in)");
+                    "device: " + device + " (expected: " + settings.device() + ", which is no gateway)");
         }
     }
 

@@ -16,7 +16,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
@@ -55,7 +54,6 @@ final class Sessions {
     private final String path;
 
     private final Map<DeviceId, Member> members = new HashMap<>();
-    private final Set<DeviceId> known = ConcurrentHashMap.newKeySet();
     private final Set<Member> together = new LinkedHashSet<>();
     private final Set<Member> alone = new LinkedHashSet<>();
 
@@ -94,11 +92,6 @@ final class Sessions {
 
     // ---- What others want ----
 
-    /** Tells, on any thread, whether the device was ever wanted. */
-    boolean knows(DeviceId device) {
-        return known.contains(device);
-    }
-
     /** Makes devices wanted; see {@link AliyunGateway#login(Collection)}. Called on any thread. */
     Flux<GatewayEvent> login(Collection<SubDevice> devices) {
         return Flux.defer(() -> {
@@ -107,7 +100,6 @@ final class Sessions {
             if (wanted.isEmpty()) {
                 return Flux.empty();
             }
-            known.addAll(wanted.keySet());
             return Flux.create(sink -> lane.schedule(() -> {
                 Waiting waiting = new Waiting(sink, wanted.size());
                 wanted.values().forEach(device -> want(device, waiting));
