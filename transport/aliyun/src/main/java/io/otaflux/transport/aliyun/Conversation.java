@@ -77,7 +77,7 @@ final class Conversation implements Line {
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<DeviceModule> asked = new HashSet<>();
 
-    /** What is to be asked for sub-devices, when it is its turn. */
+    /** What is to be asked for sub-devices, or was asked too often, when it is its turn. */
     private final Set<DeviceModule> toAsk = new LinkedHashSet<>();
 
     private final AliyunGateway gateway;
@@ -513,11 +513,25 @@ final class Conversation implements Line {
 
     /** A push may have gone out while the device was away, or the platform may wait to be asked: once per connection. */
     private void askForWhatWasMissed(DeviceModule missed) {
+        MqttConnection present = connection;
         ask(missed.device(), missed.module())
                 .publishOn(lane)
                 .subscribe(
                         push -> take(missed.device(), push),
-                        failure -> log.debug("{} {}: could not ask", missed.device(), missed.module(), failure));
+                        failure -> {
+                            log.debug("{} {}: could not ask", missed.device(), missed.module(), failure);
+                            if (present == connection) {
+                                askAgain(missed, failure);
+                            }
+                        });
+    }
+
+    /** Asks later what the platform was asked too often for now; any other failure is final. */
+    private void askAgain(DeviceModule missed, Throwable failure) {
+        if (failure instanceof TransferException busy && busy.retryAfter().isPresent()) {
+            toAsk.add(missed);
+            askLater(BETWEEN_QUESTIONS);
+        }
     }
 
     /**
@@ -543,16 +557,8 @@ final class Conversation implements Line {
         }
         DeviceModule next = toAsk.iterator().next();
         toAsk.remove(next);
-        if (gateway.isOnline(next.device())) {
-            MqttConnection present = connection;
-            ask(next.device(), next.module()).publishOn(lane).subscribe(push -> take(next.device(), push), failure -> {
-                if (failure instanceof TransferException busy
-                        && busy.retryAfter().isPresent()
-                        && present == connection) {
-                    toAsk.add(next);
-                    askLater(BETWEEN_QUESTIONS);
-                }
-            });
+        if (next.device().equals(settings.device()) || gateway.isOnline(next.device())) {
+            askForWhatWasMissed(next);
         }
         askLater(BETWEEN_QUESTIONS);
     }
