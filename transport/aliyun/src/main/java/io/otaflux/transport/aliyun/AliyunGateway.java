@@ -25,7 +25,6 @@ import reactor.core.publisher.Sinks;
 import reactor.core.scheduler.Scheduler;
 import reactor.util.Logger;
 import reactor.util.Loggers;
-import reactor.util.retry.Retry;
 
 /**
  * A device as the gateway of others, which have no connection of their own: it says which they are, logs them in over its
@@ -59,8 +58,6 @@ public final class AliyunGateway {
 
     /** How many devices one request about the topology, or a registration, may have. */
     private static final int BATCH = 30;
-
-    private static final int TRIES = 5;
 
     private static final List<String> REQUESTS = List.of(
             "thing/topo/add",
@@ -305,8 +302,9 @@ public final class AliyunGateway {
 
     void disconnected() {
         ready = false;
-        requests.disconnected();
+        // In this order: what the sessions asked for on it is no failure of theirs.
         sessions.disconnected();
+        requests.disconnected();
     }
 
     /** There will be no connection until somebody wants one. */
@@ -411,19 +409,10 @@ public final class AliyunGateway {
     // ---- Asking ----
 
     private Mono<JsonNode> call(String request, String method, JsonNode params) {
-        return ready().then(requests.ask(sys + request, method, params)).retryWhen(Retry.from(ends -> {
-            int[] tries = {0};
-            return ends.concatMap(end -> {
-                Throwable failure = end.failure();
-                if (failure instanceof ChannelException lost && lost.reason() == Reason.CONNECTION_LOST) {
-                    return line.connected().thenReturn(0L);
-                }
-                boolean passes = failure instanceof GatewayException refused
-                        ? refused.isTransient()
-                        : failure instanceof ChannelException silent && silent.reason() == Reason.TIMEOUT;
-                return passes && ++tries[0] < TRIES ? Mono.delay(backoff.delay(tries[0]), lane) : Mono.error(failure);
-            });
-        }));
+        return ready()
+                .then(requests.ask(sys + request, method, params))
+                .retryWhen(Requests.patiently(
+                        backoff, lane, lost -> line.connected().thenReturn(0L)));
     }
 
     private Mono<JsonNode> call(String request, JsonNode params) {
