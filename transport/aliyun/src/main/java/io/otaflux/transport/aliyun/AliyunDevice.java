@@ -229,6 +229,7 @@ public final class AliyunDevice {
         private boolean remoteConfiguration;
         private boolean legacyQueries;
         private Duration stuckAfter = Duration.ofMinutes(5);
+        private Duration questionPause = Duration.ofMinutes(1);
         private Duration shortestKeepAlive = MIN_KEEP_ALIVE;
 
         private Builder() {}
@@ -392,6 +393,12 @@ public final class AliyunDevice {
             return this;
         }
 
+        /** Lets tests of platforms that were asked too often end within a minute, in which such a platform counts. */
+        Builder questionPause(Duration pause) {
+            this.questionPause = pause;
+            return this;
+        }
+
         /** Lets tests of dead connections end within a minute. The platform refuses anything below its limit. */
         Builder shortestKeepAlive(Duration shortest) {
             this.shortestKeepAlive = shortest;
@@ -439,6 +446,7 @@ public final class AliyunDevice {
                     splay,
                     new Backoff(firstWait, longestWait, 0),
                     stuckAfter,
+                    questionPause,
                     remoteConfiguration,
                     legacyQueries));
         }

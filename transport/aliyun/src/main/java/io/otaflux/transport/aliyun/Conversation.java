@@ -54,9 +54,6 @@ final class Conversation implements Line {
 
     private static final int REFUSALS = 10;
 
-    /** How long nothing is asked after the platform said that it is asked too often. */
-    private static final Duration PAUSE = Duration.ofMinutes(1);
-
     /** There is no configuration, or the product has no such feature: no news. */
     private static final Set<String> NOT_CONFIGURED = Set.of("6710", "6713");
 
@@ -773,8 +770,9 @@ final class Conversation implements Line {
             }
             log.warn("{} {}: the platform does not say what is pending: code {}", device, query.about.module(), shown);
             if (code.equals("429")) {
-                askAgainAt = System.nanoTime() + PAUSE.toNanos();
-                query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "was asked too often", PAUSE));
+                Duration pause = settings.questionPause();
+                askAgainAt = System.nanoTime() + pause.toNanos();
+                query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "was asked too often", pause));
             } else if (code.equals("500")) {
                 query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "cannot answer now", null));
             } else {
