@@ -409,8 +409,7 @@ public final class AliyunGateway {
     // ---- Asking ----
 
     private Mono<JsonNode> call(String request, String method, JsonNode params) {
-        return ready()
-                .then(requests.ask(sys + request, method, params))
+        return ready().then(requests.ask(sys + request, method, params))
                 .retryWhen(Requests.patiently(
                         backoff, lane, lost -> line.connected().thenReturn(0L)));
     }

@@ -513,14 +513,12 @@ final class Conversation implements Line {
         MqttConnection present = connection;
         ask(missed.device(), missed.module())
                 .publishOn(lane)
-                .subscribe(
-                        push -> take(missed.device(), push),
-                        failure -> {
-                            log.debug("{} {}: could not ask", missed.device(), missed.module(), failure);
-                            if (present == connection) {
-                                askAgain(missed, failure);
-                            }
-                        });
+                .subscribe(push -> take(missed.device(), push), failure -> {
+                    log.debug("{} {}: could not ask", missed.device(), missed.module(), failure);
+                    if (present == connection) {
+                        askAgain(missed, failure);
+                    }
+                });
     }
 
     /** Asks later what the platform was asked too often for now; any other failure is final. */

@@ -251,7 +251,10 @@ final class Sessions {
             member.waiting.clear();
         });
         // Each once, however many logins it waits for, and none that was told by its connection already.
-        told.stream().map(waiting -> waiting.sink).filter(sink -> !sink.isCancelled()).forEach(sink -> sink.error(cause));
+        told.stream()
+                .map(waiting -> waiting.sink)
+                .filter(sink -> !sink.isCancelled())
+                .forEach(sink -> sink.error(cause));
     }
 
     // ---- What the platform says ----
