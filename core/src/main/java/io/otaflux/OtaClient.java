@@ -757,7 +757,7 @@ public final class OtaClient {
                     if (!fresh.key().equals(before.key())) {
                         return;
                     }
-                    RefusedException refusal = judgeArtifacts(fresh);
+                    RefusedException refusal = isDeltaForNobody(fresh) ? refusedDelta(fresh) : judgeArtifacts(fresh);
                     if (refusal != null) {
                         sink.error(refusal);
                         return;

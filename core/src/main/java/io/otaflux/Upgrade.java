@@ -74,7 +74,11 @@ final class Upgrade {
 
     /** The same upgrade was pushed again: its locations are the fresh ones. */
     synchronized void relocate(UpgradeTrigger again) {
-        trigger = again;
+        // The same bytes: what was a difference is one still, when an answer does not say so.
+        trigger = trigger.delta() && !again.delta()
+                ? new UpgradeTrigger(
+                        again.device(), again.module(), again.version(), again.artifacts(), again.tags(), true)
+                : again;
         located = true;
     }
 

@@ -175,6 +175,41 @@ class OtaClientTest {
         subscription.dispose();
     }
 
+    @Test
+    void aDeltaStaysOneWhenItIsPushedAgainWithoutSayingSo() {
+        List<UpgradeTrigger> seen = new ArrayList<>();
+        OtaClient ota = client(builder -> builder.installer("patched", new TakingDeltas(true, seen)));
+        UpgradeTrigger delta = delta("patched");
+        source.hangAfter(6);
+        Disposable before = run(ota);
+        channel.push(delta);
+        channel.push(new UpgradeTrigger(delta.device(), "patched", "2", delta.artifacts(), Map.of()));
+        before.dispose();
+        run(ota);
+
+        assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
+        assertThat(seen)
+                .singleElement()
+                .satisfies(trigger -> assertThat(trigger.delta()).isTrue());
+    }
+
+    @Test
+    void whatTurnsOutToBeADeltaWhenItsLocationIsRenewedIsRefused() {
+        UpgradeTrigger trigger = served("app", "2", bytes(10_000));
+        Artifact elsewhere = trigger.artifact().at(URI.create("https://files.example.com/app-2?token=fresh"));
+        source.serve(elsewhere.location(), bytes(10_000));
+        channel.pending(new UpgradeTrigger(trigger.device(), "app", "2", List.of(elsewhere), Map.of(), true));
+        run(client());
+        source.refuse(new SourceException(Reason.FORBIDDEN, 403, "403", null));
+
+        channel.push(trigger);
+
+        assertThat(last())
+                .isInstanceOfSatisfying(
+                        UpgradeEvent.Failed.class,
+                        failed -> assertThat(failed.cause().reason()).isEqualTo(Reason.UNSUPPORTED));
+    }
+
     private UpgradeTrigger delta(String module) {
         UpgradeTrigger whole = served(module, "2", bytes(10));
         return new UpgradeTrigger(whole.device(), module, "2", whole.artifacts(), Map.of(), true);

@@ -607,7 +607,9 @@ public final class Ota implements AutoCloseable {
             background(
                     "upgrade",
                     installed(active, unpacker, path, length, directory)
-                            .doFinally(end -> unpacking.remove(directory))
+                            // Before the callback, which may be about to try another archive.
+                            .doOnTerminate(() -> unpacking.remove(directory))
+                            .doOnCancel(() -> unpacking.remove(directory))
                             .doOnNext(result -> fire(ON_UPGRADE, result.code()))
                             .then());
             return ResultCode.SUCCESS;

@@ -2,6 +2,7 @@ package io.otaflux.storage;
 
 import io.otaflux.InstallException;
 import java.io.BufferedInputStream;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -36,6 +37,9 @@ final class Archive {
     private static final int TAR_MAGIC_AT = 257;
     private static final int MAX_DEPTH = 64;
     private static final int MAX_NAME = 255;
+
+    /** How much a tar may say about one entry. The library keeps all of it in memory, and a gigabyte of zeros packs well. */
+    private static final int MAX_HEADERS = 1 << 20;
 
     private final Disk disk;
     private final Path archive;
@@ -137,8 +141,9 @@ final class Archive {
     }
 
     private void untar(InputStream in) throws IOException {
-        TarArchiveInputStream tar = new TarArchiveInputStream(in, "UTF-8");
-        for (TarArchiveEntry entry = next(tar); entry != null; entry = next(tar)) {
+        Rationed rationed = new Rationed(in);
+        TarArchiveInputStream tar = new TarArchiveInputStream(rationed, "UTF-8");
+        for (TarArchiveEntry entry = next(tar, rationed); entry != null; entry = next(tar, rationed)) {
             if (entry.isDirectory()) {
                 directory(entry.getName());
             } else if (isPlainFile(entry)) {
@@ -155,8 +160,47 @@ final class Archive {
         return (kind == TarConstants.LF_NORMAL || kind == TarConstants.LF_OLDNORM) && !entry.isSparse();
     }
 
-    private TarArchiveEntry next(TarArchiveInputStream tar) throws IOException {
-        return read("the entry after " + entries, tar::getNextEntry);
+    private TarArchiveEntry next(TarArchiveInputStream tar, Rationed in) throws IOException {
+        in.left = MAX_HEADERS;
+        TarArchiveEntry entry = read("the entry after " + entries, tar::getNextEntry);
+        in.left = Long.MAX_VALUE;
+        return entry;
+    }
+
+    /** Gives no more than is {@code left}. */
+    private static final class Rationed extends FilterInputStream {
+
+        private long left = Long.MAX_VALUE;
+
+        Rationed(InputStream in) {
+            super(in);
+        }
+
+        @Override
+        public int read() throws IOException {
+            int read = in.read();
+            return read < 0 ? read : (int) counted(1, read);
+        }
+
+        @Override
+        public int read(byte[] bytes, int offset, int length) throws IOException {
+            int read = in.read(bytes, offset, length);
+            return (int) counted(read, read);
+        }
+
+        @Override
+        public long skip(long length) throws IOException {
+            long skipped = in.skip(length);
+            return counted(skipped, skipped);
+        }
+
+        private long counted(long bytes, long result) throws IOException {
+            left -= bytes;
+            if (left < 0) {
+                throw new IOException("more than " + MAX_HEADERS + " bytes about one entry");
+            }
+            return result;
+        }
     }
 
     private void directory(String name) throws IOException {

@@ -103,8 +103,12 @@ final class SwitchedDirectory {
             before = "made-elsewhere." + number.incrementAndGet();
             relink(previous, before);
             disk.rename(link, path(before));
-            disk.syncDirectory(versions);
-            relink(link, name);
+            try {
+                disk.syncDirectory(versions);
+                relink(link, name);
+            } catch (IOException e) {
+                throw movedBack(path(before), e);
+            }
         } else if (Files.exists(link, LinkOption.NOFOLLOW_LINKS)) {
             throw new InstallException(link + ": is there and no directory (expected: a directory, or nothing)", null);
         } else {
@@ -118,6 +122,20 @@ final class SwitchedDirectory {
                 log.warn("Could not remove {}: {}", path(beforeThat), e.toString());
             }
         }
+    }
+
+    /** A medium that fails between the two steps is no crash, and nobody would repair it until the next installation. */
+    private IOException movedBack(Path made, IOException why) {
+        try {
+            if (!Files.exists(link, LinkOption.NOFOLLOW_LINKS)) {
+                disk.rename(made, link);
+                disk.syncDirectoryOf(link);
+            }
+        } catch (IOException e) {
+            repaired = false;
+            why.addSuppressed(e);
+        }
+        return why;
     }
 
     /** Swaps the version in use and the one before it. */

@@ -128,6 +128,14 @@ class ArchiveTest {
     }
 
     @ParameterizedTest
+    @ValueSource(bytes = {TarConstants.LF_GNUTYPE_LONGNAME, TarConstants.LF_PAX_EXTENDED_HEADER_LC})
+    void whatATarSaysAboutAnEntryTakesNoMoreMemoryThanAMegabyte(byte kind) {
+        assertThatThrownBy(() -> unpack(Archives.gzip(Archives.tarWithHeaders(kind, 2 << 20))))
+                .isInstanceOf(InstallException.class)
+                .hasMessageContaining("more than 1048576 bytes about one entry");
+    }
+
+    @ParameterizedTest
     @EnumSource
     void neitherTooManyBytesNorTooManyEntriesComeOut(Format format) {
         Map<String, String> big = Map.of("a", "x".repeat(6_000), "b", "x".repeat(6_000));

@@ -64,6 +64,22 @@ final class Archives {
         });
     }
 
+    /** A tar that says so much about its only entry. */
+    static byte[] tarWithHeaders(byte kind, int length) {
+        return packed(bytes -> {
+            try (TarArchiveOutputStream tar = new TarArchiveOutputStream(bytes, "UTF-8")) {
+                TarArchiveEntry headers = new TarArchiveEntry("headers", kind);
+                headers.setSize(length);
+                tar.putArchiveEntry(headers);
+                byte[] record = text((length + " comment=" + "x".repeat(length)).substring(0, length - 1) + "\n");
+                tar.write(record);
+                tar.closeArchiveEntry();
+                tar.putArchiveEntry(new TarArchiveEntry("file"));
+                tar.closeArchiveEntry();
+            }
+        });
+    }
+
     /** A zip of one symbolic link. */
     static byte[] zippedLink(String name, String target) {
         return packed(bytes -> {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.otaflux.InstallException;
 import io.otaflux.Installer;
+import io.otaflux.StorageException;
 import io.otaflux.Verified;
 import io.otaflux.callback.Unpacker;
 import io.otaflux.testkit.InstallerContract;
@@ -199,6 +200,34 @@ class DirectoryInstallerTest implements InstallerContract {
                 .onErrorComplete()
                 .block(SOON);
         return disk.crashed();
+    }
+
+    @Test
+    void aDirectoryThatSomebodyMadeIsBackWhenTheLinkCannotTakeItsPlace() throws IOException {
+        Files.writeString(Files.createDirectory(app).resolve("app.bin"), "one");
+        Disk full = new Disk() {
+            private int links;
+
+            @Override
+            void symbolicLink(Path link, Path target) throws IOException {
+                if (++links == 2) {
+                    throw new IOException("No space left on device");
+                }
+                super.symbolicLink(link, target);
+            }
+        };
+        DirectoryInstaller installing = DirectoryInstaller.to(app, full);
+
+        installing
+                .install(upgrade("2", "two"))
+                .as(StepVerifier::create)
+                .expectError(StorageException.class)
+                .verify(SOON);
+
+        assertThat(app.resolve("app.bin")).hasContent("one");
+        install(installing, upgrade("2", "two"));
+        assertThat(app.resolve("app.bin")).hasContent("two");
+        assertThat(app.resolveSibling("app.previous").resolve("app.bin")).hasContent("one");
     }
 
     @Test

@@ -69,9 +69,9 @@ public final class AliyunDevice {
 
     /**
      * The channel over which upgrades come and are reported, always the same one. Its triggers and its reports are those
-     * of this device and of those that it {@linkplain AliyunGateway#login logged in}; another device is an
-     * {@link IllegalArgumentException}. Reports of one that has no session at the moment wait; of one that the platform
-     * refuses, or that was logged out, they error with {@link GatewayException}. Its signals come on a thread that must not
+     * of this device and of those that it {@linkplain AliyunGateway#login logged in}; where it is no gateway, another device is
+     * an {@link IllegalArgumentException}. Reports of one that has no session at the moment wait; of one that the platform
+     * refuses, or that is not logged in, they error with {@link GatewayException}. Its signals come on a thread that must not
      * be blocked.
      */
     public UpgradeChannel upgrades() {
@@ -229,6 +229,7 @@ public final class AliyunDevice {
         private boolean remoteConfiguration;
         private boolean legacyQueries;
         private Duration stuckAfter = Duration.ofMinutes(5);
+        private Duration questionPause = Duration.ofMinutes(1);
         private Duration shortestKeepAlive = MIN_KEEP_ALIVE;
 
         private Builder() {}
@@ -392,6 +393,12 @@ public final class AliyunDevice {
             return this;
         }
 
+        /** Lets tests of platforms that were asked too often end within a minute, in which such a platform counts. */
+        Builder questionPause(Duration pause) {
+            this.questionPause = pause;
+            return this;
+        }
+
         /** Lets tests of dead connections end within a minute. The platform refuses anything below its limit. */
         Builder shortestKeepAlive(Duration shortest) {
             this.shortestKeepAlive = shortest;
@@ -439,6 +446,7 @@ public final class AliyunDevice {
                     splay,
                     new Backoff(firstWait, longestWait, 0),
                     stuckAfter,
+                    questionPause,
                     remoteConfiguration,
                     legacyQueries));
         }

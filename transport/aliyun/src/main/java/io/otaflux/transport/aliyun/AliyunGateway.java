@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.stream.Stream;
@@ -24,7 +25,6 @@ import reactor.core.publisher.Sinks;
 import reactor.core.scheduler.Scheduler;
 import reactor.util.Logger;
 import reactor.util.Loggers;
-import reactor.util.retry.Retry;
 
 /**
  * A device as the gateway of others, which have no connection of their own: it says which they are, logs them in over its
@@ -59,8 +59,6 @@ public final class AliyunGateway {
     /** How many devices one request about the topology, or a registration, may have. */
     private static final int BATCH = 30;
 
-    private static final int TRIES = 5;
-
     private static final List<String> REQUESTS = List.of(
             "thing/topo/add",
             "thing/topo/delete",
@@ -81,7 +79,7 @@ public final class AliyunGateway {
     private final Sessions sessions;
     private final Sinks.Many<GatewayEvent> events = Sinks.many().multicast().directBestEffort();
     private final List<MonoSink<Void>> awaitingReady = new ArrayList<>();
-    private boolean used;
+    private final AtomicBoolean used = new AtomicBoolean();
     private boolean ready;
 
     AliyunGateway(Line line, Scheduler lane, LongSupplier nanoClock, Duration timeout, Backoff backoff) {
@@ -206,8 +204,9 @@ public final class AliyunGateway {
 
     /**
      * Makes devices wanted: the gateway logs them in, now and after each reconnect, until they are logged out. From the
-     * subscription on, {@link AliyunDevice#upgrades()} takes reports of them, which wait for the session. A program does
-     * this before it subscribes to what takes upgrades on, which may go on with upgrades of an earlier process.
+     * subscription on, {@link AliyunDevice#upgrades()} takes reports of them, which wait for the session; before, they error
+     * with {@link GatewayException}. A program does this before it subscribes to what takes upgrades on, which may go on
+     * with upgrades of an earlier process.
      *
      * @return a {@code Flux} that emits {@link GatewayEvent.LoggedIn} or {@link GatewayEvent.LoginRefused} once for each
      *     device, as the platform answers, and then completes. It waits for a connection as long as it takes, and errors
@@ -256,12 +255,14 @@ public final class AliyunGateway {
 
     /** Somebody asked for this gateway; a device that is none subscribes to nothing of this. */
     void use() {
-        lane.schedule(() -> {
-            if (!used) {
-                used = true;
-                listen();
-            }
-        });
+        if (used.compareAndSet(false, true)) {
+            lane.schedule(this::listen);
+        }
+    }
+
+    /** Tells, on any thread, whether somebody asked for it. */
+    boolean isUsed() {
+        return used.get();
     }
 
     void connected() {
@@ -269,7 +270,7 @@ public final class AliyunGateway {
     }
 
     private void listen() {
-        if (!used || !line.isConnected()) {
+        if (!used.get() || !line.isConnected()) {
             return;
         }
         List<String> filters = Stream.of(
@@ -301,8 +302,9 @@ public final class AliyunGateway {
 
     void disconnected() {
         ready = false;
-        requests.disconnected();
+        // In this order: what the sessions asked for on it is no failure of theirs.
         sessions.disconnected();
+        requests.disconnected();
     }
 
     /** There will be no connection until somebody wants one. */
@@ -314,11 +316,6 @@ public final class AliyunGateway {
 
     void closed() {
         events.tryEmitComplete();
-    }
-
-    /** Tells, on any thread, whether it speaks, or spoke, for that device. */
-    boolean knows(DeviceId device) {
-        return sessions.knows(device);
     }
 
     boolean isWanted(DeviceId device) {
@@ -412,19 +409,9 @@ public final class AliyunGateway {
     // ---- Asking ----
 
     private Mono<JsonNode> call(String request, String method, JsonNode params) {
-        return ready().then(requests.ask(sys + request, method, params)).retryWhen(Retry.from(ends -> {
-            int[] tries = {0};
-            return ends.concatMap(end -> {
-                Throwable failure = end.failure();
-                if (failure instanceof ChannelException lost && lost.reason() == Reason.CONNECTION_LOST) {
-                    return line.connected().thenReturn(0L);
-                }
-                boolean passes = failure instanceof GatewayException refused
-                        ? refused.isTransient()
-                        : failure instanceof ChannelException silent && silent.reason() == Reason.TIMEOUT;
-                return passes && ++tries[0] < TRIES ? Mono.delay(backoff.delay(tries[0]), lane) : Mono.error(failure);
-            });
-        }));
+        return ready().then(requests.ask(sys + request, method, params))
+                .retryWhen(Requests.patiently(
+                        backoff, lane, lost -> line.connected().thenReturn(0L)));
     }
 
     private Mono<JsonNode> call(String request, JsonNode params) {

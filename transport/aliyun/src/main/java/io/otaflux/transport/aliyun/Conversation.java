@@ -54,9 +54,6 @@ final class Conversation implements Line {
 
     private static final int REFUSALS = 10;
 
-    /** How long nothing is asked after the platform said that it is asked too often. */
-    private static final Duration PAUSE = Duration.ofMinutes(1);
-
     /** There is no configuration, or the product has no such feature: no news. */
     private static final Set<String> NOT_CONFIGURED = Set.of("6710", "6713");
 
@@ -77,7 +74,7 @@ final class Conversation implements Line {
     private final Map<String, Query> queries = new HashMap<>();
     private final Set<DeviceModule> asked = new HashSet<>();
 
-    /** What is to be asked for sub-devices, when it is its turn. */
+    /** What is to be asked for sub-devices, or was asked too often, when it is its turn. */
     private final Set<DeviceModule> toAsk = new LinkedHashSet<>();
 
     private final AliyunGateway gateway;
@@ -141,11 +138,16 @@ final class Conversation implements Line {
         });
     }
 
-    /** @throws IllegalArgumentException when it is neither this device nor one that was ever logged in over it */
+    /**
+     * Of a gateway any device may be spoken of: its program may have gone on with an upgrade of an earlier process before it
+     * logged the device in, or have no such device any more. A bug is that of nobody but of what is no gateway.
+     *
+     * @throws IllegalArgumentException when it is not this device, and this is no gateway
+     */
     void checkKnown(DeviceId device) {
-        if (!device.equals(settings.device()) && !gateway.knows(device)) {
+        if (!device.equals(settings.device()) && !gateway.isUsed()) {
             throw new IllegalArgumentException(
-                    "device: " + device + " (expected: " + settings.device() + ", or one that it logged in)");
+                    "device: " + device + " (expected: " + settings.device() + ", which is no gateway)");
         }
     }
 
@@ -508,11 +510,23 @@ final class Conversation implements Line {
 
     /** A push may have gone out while the device was away, or the platform may wait to be asked: once per connection. */
     private void askForWhatWasMissed(DeviceModule missed) {
+        MqttConnection present = connection;
         ask(missed.device(), missed.module())
                 .publishOn(lane)
-                .subscribe(
-                        push -> take(missed.device(), push),
-                        failure -> log.debug("{} {}: could not ask", missed.device(), missed.module(), failure));
+                .subscribe(push -> take(missed.device(), push), failure -> {
+                    log.debug("{} {}: could not ask", missed.device(), missed.module(), failure);
+                    if (present == connection) {
+                        askAgain(missed, failure);
+                    }
+                });
+    }
+
+    /** Asks later what the platform was asked too often for now; any other failure is final. */
+    private void askAgain(DeviceModule missed, Throwable failure) {
+        if (failure instanceof TransferException busy && busy.retryAfter().isPresent()) {
+            toAsk.add(missed);
+            askLater(BETWEEN_QUESTIONS);
+        }
     }
 
     /**
@@ -538,16 +552,8 @@ final class Conversation implements Line {
         }
         DeviceModule next = toAsk.iterator().next();
         toAsk.remove(next);
-        if (gateway.isOnline(next.device())) {
-            MqttConnection present = connection;
-            ask(next.device(), next.module()).publishOn(lane).subscribe(push -> take(next.device(), push), failure -> {
-                if (failure instanceof TransferException busy
-                        && busy.retryAfter().isPresent()
-                        && present == connection) {
-                    toAsk.add(next);
-                    askLater(BETWEEN_QUESTIONS);
-                }
-            });
+        if (next.device().equals(settings.device()) || gateway.isOnline(next.device())) {
+            askForWhatWasMissed(next);
         }
         askLater(BETWEEN_QUESTIONS);
     }
@@ -762,8 +768,9 @@ final class Conversation implements Line {
             }
             log.warn("{} {}: the platform does not say what is pending: code {}", device, query.about.module(), shown);
             if (code.equals("429")) {
-                askAgainAt = System.nanoTime() + PAUSE.toNanos();
-                query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "was asked too often", PAUSE));
+                Duration pause = settings.questionPause();
+                askAgainAt = System.nanoTime() + pause.toNanos();
+                query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "was asked too often", pause));
             } else if (code.equals("500")) {
                 query.sink.error(unanswered(Reason.SERVER_BUSY, query.about, "cannot answer now", null));
             } else {

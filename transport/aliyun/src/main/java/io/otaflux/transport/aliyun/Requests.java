@@ -1,8 +1,10 @@
 package io.otaflux.transport.aliyun;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.otaflux.Backoff;
 import io.otaflux.ChannelException;
 import io.otaflux.OtaException.Reason;
+import io.otaflux.transport.aliyun.GatewayException.Refusal;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -15,11 +17,14 @@ import reactor.core.publisher.MonoSink;
 import reactor.core.scheduler.Scheduler;
 import reactor.util.Logger;
 import reactor.util.Loggers;
+import reactor.util.retry.Retry;
 
 /** A gateway's requests that wait for their answers, which come on the topic of the request with {@code _reply} behind it. */
 final class Requests {
 
     private static final Logger log = Loggers.getLogger(Requests.class);
+
+    private static final int TRIES = 5;
 
     private final Line line;
     private final Scheduler lane;
@@ -63,7 +68,7 @@ final class Requests {
 
     /**
      * Makes a request of many devices in batches, one after the other. Those of a batch that the platform refuses are tried
-     * one by one, so that one of them does not stand in the way of the others.
+     * one by one, so that one of them does not stand in the way of the others; not so where it was asked too often.
      *
      * @return a {@code Mono} that errors with the first refusal of one device when all have been tried, the others
      *     suppressed in it, and with anything else at once
@@ -72,7 +77,7 @@ final class Requests {
         return Flux.fromIterable(List.copyOf(devices))
                 .buffer(most)
                 .concatMap(batch -> refusal(batch, request)
-                        .flatMapMany(refused -> batch.size() == 1
+                        .flatMapMany(refused -> batch.size() == 1 || refused.refusal() == Refusal.TOO_OFTEN
                                 ? Flux.just(refused)
                                 : Flux.fromIterable(batch).concatMap(one -> refusal(List.of(one), request))))
                 .collectList()
@@ -90,6 +95,27 @@ final class Requests {
         return request.apply(batch)
                 .then(Mono.<GatewayException>empty())
                 .onErrorResume(GatewayException.class, Mono::just);
+    }
+
+    /**
+     * Asks again after a growing wait, up to five times in all, when the platform is busy or silent.
+     *
+     * @param whenLost what to do when the connection was lost: ask again when it emits
+     */
+    static Retry patiently(Backoff backoff, Scheduler lane, Function<ChannelException, Mono<Long>> whenLost) {
+        return Retry.from(ends -> {
+            int[] tries = {0};
+            return ends.concatMap(end -> {
+                Throwable failure = end.failure();
+                if (failure instanceof ChannelException lost && lost.reason() == Reason.CONNECTION_LOST) {
+                    return whenLost.apply(lost);
+                }
+                boolean passes = failure instanceof GatewayException refused
+                        ? refused.isTransient() && refused.refusal() != Refusal.NO_SESSION
+                        : failure instanceof ChannelException silent && silent.reason() == Reason.TIMEOUT;
+                return passes && ++tries[0] < TRIES ? Mono.delay(backoff.delay(tries[0]), lane) : Mono.error(failure);
+            });
+        });
     }
 
     /**

@@ -16,7 +16,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
@@ -55,7 +54,6 @@ final class Sessions {
     private final String path;
 
     private final Map<DeviceId, Member> members = new HashMap<>();
-    private final Set<DeviceId> known = ConcurrentHashMap.newKeySet();
     private final Set<Member> together = new LinkedHashSet<>();
     private final Set<Member> alone = new LinkedHashSet<>();
 
@@ -94,11 +92,6 @@ final class Sessions {
 
     // ---- What others want ----
 
-    /** Tells, on any thread, whether the device was ever wanted. */
-    boolean knows(DeviceId device) {
-        return known.contains(device);
-    }
-
     /** Makes devices wanted; see {@link AliyunGateway#login(Collection)}. Called on any thread. */
     Flux<GatewayEvent> login(Collection<SubDevice> devices) {
         return Flux.defer(() -> {
@@ -107,7 +100,6 @@ final class Sessions {
             if (wanted.isEmpty()) {
                 return Flux.empty();
             }
-            known.addAll(wanted.keySet());
             return Flux.create(sink -> lane.schedule(() -> {
                 Waiting waiting = new Waiting(sink, wanted.size());
                 wanted.values().forEach(device -> want(device, waiting));
@@ -173,7 +165,12 @@ final class Sessions {
                         "combine.logout",
                         GatewayMessages.names(batch).get(0))
                 : requests.ask(path + "batch_logout", "combine.batch_logout", GatewayMessages.names(batch));
-        return answer.then();
+        return answer.then()
+                .onErrorResume(GatewayException.class, refused -> {
+                    boolean gone = batch.size() == 1 && refused.refusal() == Refusal.NO_SESSION;
+                    return gone ? Mono.empty() : Mono.error(refused);
+                })
+                .retryWhen(Requests.patiently(backoff, lane, Mono::error));
     }
 
     /** Takes devices out without a word to the platform, which knows. */
@@ -237,6 +234,9 @@ final class Sessions {
         together.clear();
         alone.clear();
         members.values().forEach(member -> {
+            if (member.state == State.ONLINE && lasted(member)) {
+                member.losses = 0;
+            }
             if (member.state != State.OUT) {
                 member.state = State.WAITING;
             }
@@ -245,10 +245,16 @@ final class Sessions {
 
     /** There will be no connection until somebody wants one: who waits for a login is told why. */
     void fail(Throwable cause) {
+        Set<Waiting> told = new LinkedHashSet<>();
         members.values().forEach(member -> {
-            List.copyOf(member.waiting).forEach(waiting -> waiting.sink.error(cause));
+            told.addAll(member.waiting);
             member.waiting.clear();
         });
+        // Each once, however many logins it waits for, and none that was told by its connection already.
+        told.stream()
+                .map(waiting -> waiting.sink)
+                .filter(sink -> !sink.isCancelled())
+                .forEach(sink -> sink.error(cause));
     }
 
     // ---- What the platform says ----
@@ -265,12 +271,18 @@ final class Sessions {
             if (member.state == State.ONLINE) {
                 line.closed(device);
                 events.accept(new GatewayEvent.LoginRefused(device, cause));
-                boolean lasted = nanoClock.getAsLong() - member.onlineSince > STABLE.toNanos();
-                later(List.of(member), lasted ? 0 : member.losses + 1);
+                later(List.of(member), lasted(member) ? 0 : member.losses + 1);
             }
+        } else if (cause.isTransient()) {
+            // It says nothing about the session, and has no need to be put right by anybody.
+            log.warn("{}: {}", device, cause.getMessage());
         } else {
             refuse(member, cause);
         }
+    }
+
+    private boolean lasted(Member member) {
+        return nanoClock.getAsLong() - member.onlineSince > STABLE.toNanos();
     }
 
     void enabled(DeviceId device) {

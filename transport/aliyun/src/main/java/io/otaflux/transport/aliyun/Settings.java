@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  * @param splay the bound of the random wait before the first attempt; may be zero
  * @param backoff the bounds of the waits between attempts; its number of attempts means nothing here
  * @param stuckAfter how long an emitted delivery may stay unacknowledged
+ * @param questionPause how long nothing is asked after the platform said that it is asked too often
  * @param remoteConfiguration whether configurations are listened to and asked for
  * @param legacyQueries whether the platform is one that is asked on the topic of 2018
  */
@@ -26,5 +27,6 @@ record Settings(
         Duration splay,
         Backoff backoff,
         Duration stuckAfter,
+        Duration questionPause,
         boolean remoteConfiguration,
         boolean legacyQueries) {}

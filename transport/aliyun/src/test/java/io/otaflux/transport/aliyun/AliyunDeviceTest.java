@@ -528,6 +528,23 @@ class AliyunDeviceTest {
     }
 
     @Test
+    void whatWasAskedTooOftenIsAskedAgainAfterAWhile() {
+        UpgradeTrigger pending = trigger("app", "2.0.0");
+        platform.pending(pending);
+        platform.answerWith(429);
+        AliyunDevice device = keep(TestPlatform.device(broker.port()).questionPause(Duration.ofMillis(300)));
+        List<UpgradeTrigger> triggers = new CopyOnWriteArrayList<>();
+        subscribe(device, delivery -> triggers.add(delivery.trigger()));
+
+        report(device, "app", "1.0.0");
+        await().atMost(PATIENCE).until(() -> platform.questions().size() >= 2);
+        assertThat(triggers).isEmpty();
+        platform.answerWith(200);
+
+        await().atMost(PATIENCE).until(() -> triggers.contains(pending));
+    }
+
+    @Test
     void aBrokerThatAnswersNothingIsADeadConnection() {
         AliyunDevice device = keep(TestPlatform.device(broker.port()).timeout(Duration.ofSeconds(1)));
         List<DeviceEvent> events = events(device);

@@ -396,7 +396,7 @@ class AliyunGatewayTest {
         assertThat(platform.versions(sub(1).id())).isEmpty();
         assertThatThrownBy(
                         () -> device.upgrades().report(sub(9).id(), "app", "1").block(PATIENCE))
-                .isInstanceOf(IllegalArgumentException.class)
+                .isInstanceOf(GatewayException.class)
                 .hasMessageContaining("a1SubProduct/sub-9");
 
         // The answer never comes; the next connection brings it.

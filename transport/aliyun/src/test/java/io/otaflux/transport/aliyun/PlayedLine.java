@@ -66,8 +66,8 @@ final class PlayedLine implements Line {
     void disconnect() {
         connected = false;
         online.clear();
-        answers.disconnected();
         sessions.disconnected();
+        answers.disconnected();
     }
 
     /** A gateway of its own on this line, which is listening. */

@@ -9,9 +9,12 @@ import io.otaflux.testkit.Mutant;
 import io.otaflux.transport.aliyun.GatewayException.Refusal;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import reactor.core.publisher.Hooks;
 
 /** Logins in virtual time. */
 class SessionsTest {
@@ -143,6 +146,81 @@ class SessionsTest {
                 .singleElement()
                 .isInstanceOfSatisfying(
                         ChannelException.class, e -> assertThat(e.reason()).isEqualTo(Reason.TIMEOUT));
+    }
+
+    @Test
+    void whoWaitsForManyLoginsIsToldOnceThatTheyWillNotCome() {
+        PlayedLine played = new PlayedLine();
+        List<Throwable> failures = new ArrayList<>();
+        List<Throwable> dropped = Collections.synchronizedList(new ArrayList<>());
+        Hooks.onErrorDropped(dropped::add);
+        try {
+            played.sessions
+                    .login(IntStream.range(1, 100).mapToObj(TestTopology::sub).toList())
+                    .subscribe(event -> {}, failures::add);
+            played.sessions.login(List.of(TestTopology.sub(1))).subscribe().dispose();
+            played.pass(Duration.ZERO);
+            played.sessions.fail(new IllegalStateException("refused"));
+        } finally {
+            Hooks.resetOnErrorDropped();
+        }
+
+        assertThat(failures).hasSize(1);
+        assertThat(dropped).isEmpty();
+    }
+
+    @Test
+    void connectionsThatWereLostDoNotMakeALaterLoginWait() {
+        PlayedLine played = new PlayedLine();
+        played.login(1);
+        for (int connection = 0; connection < 50; connection++) {
+            played.connect();
+            played.pass(PlayedLine.LATENCY.dividedBy(2));
+            played.disconnect();
+        }
+        played.codes.put(id(1), "429");
+        played.connect();
+        played.pass(PlayedLine.LATENCY.multipliedBy(2));
+        played.codes.clear();
+        played.pass(Duration.ofSeconds(1));
+
+        assertThat(played.online).containsExactly(id(1));
+    }
+
+    @Test
+    void anErrorThatEndsNoSessionLeavesItAlone() {
+        PlayedLine played = new PlayedLine();
+        played.login(1);
+        played.connect();
+        played.pass(Duration.ofSeconds(1));
+
+        for (String code : List.of("429", "500", "503")) {
+            played.sessions.refused(id(1), GatewayException.answered("the session of " + id(1), code));
+        }
+
+        assertThat(played.sessions.isOnline(id(1))).isTrue();
+        assertThat(played.refused).isEmpty();
+    }
+
+    @Test
+    void aLogoutThatComesTooOftenIsRepeatedAsItWas() {
+        PlayedLine played = new PlayedLine();
+        played.login(3);
+        played.connect();
+        played.pass(Duration.ofSeconds(1));
+        played.requests.clear();
+        played.codes.put(id(2), "429");
+        List<String> ends = new ArrayList<>();
+        played.sessions
+                .logout(List.of(id(1), id(2), id(3)))
+                .subscribe(never -> {}, failure -> ends.add(failure.toString()), () -> ends.add("done"));
+        played.pass(PlayedLine.LATENCY);
+
+        assertThat(played.requests).containsExactly(3);
+        played.codes.clear();
+        played.pass(Duration.ofMinutes(1));
+        assertThat(played.requests).containsExactly(3, 3);
+        assertThat(ends).containsExactly("done");
     }
 
     private static DeviceId id(int number) {
