@@ -238,6 +238,7 @@ final class Operations {
         return run(() -> {
             Device device = view(jobs.requireDevice(key));
             subDevices.delete(key, clock.get());
+            preAuthentications.forget(key);
             return device;
         });
     }

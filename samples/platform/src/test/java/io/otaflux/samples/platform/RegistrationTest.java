@@ -161,6 +161,14 @@ class RegistrationTest {
             assertThatThrownBy(() -> visitor.connect(data.get("iotId").textValue(), "guess", 60))
                     .isNotNull();
         }
+        platform.deleteDevice(new DeviceKey(product.productKey(), "dn"));
+        platform.createDevice(product.productKey(), "dn");
+        try (Visitor visitor = new Visitor("mac|securemode=-1|", false, null)) {
+            assertThatThrownBy(() -> visitor.connect(
+                            data.get("iotId").textValue(), data.get("iotToken").textValue(), 60))
+                    .as("the token of a device that is no more")
+                    .isNotNull();
+        }
     }
 
     @Test
