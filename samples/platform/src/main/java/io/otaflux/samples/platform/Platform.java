@@ -11,9 +11,11 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -87,10 +89,7 @@ public final class Platform implements AutoCloseable {
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
-            artifacts.keepOnly(state.packages().stream()
-                    .flatMap(firmware -> firmware.files().stream())
-                    .map(PackageFile::sha256)
-                    .collect(Collectors.toSet()));
+            artifacts.keepOnly(filesOf(state));
             this.blocks = new FileBlocks(state, artifacts);
             this.token = settings.newToken
                     ? DurableFiles.newSecret(directory, "token")
@@ -420,6 +419,18 @@ public final class Platform implements AutoCloseable {
         Scheduler single = Schedulers.newSingle("platform-time", true);
         running.push(single::dispose);
         return single;
+    }
+
+    /** The digests of all files that devices can still be sent to. */
+    private static Set<String> filesOf(PlatformState state) {
+        Stream<String> packages = state.packages().stream()
+                .flatMap(firmware -> firmware.files().stream())
+                .map(PackageFile::sha256);
+        Stream<String> configurations = state.products().stream()
+                .map(RegisteredProduct::config)
+                .flatMap(Stream::ofNullable)
+                .map(RemoteConfig::sha256);
+        return Stream.concat(packages, configurations).collect(Collectors.toSet());
     }
 
     /** A method, since what uses it is made before the broker is. */
