@@ -420,18 +420,16 @@ final class EmbeddedBroker implements Broker {
         }
 
         @Override
-        public void write(ChannelHandlerContext context, Object packet, ChannelPromise promise) {
-            List<@Nullable Integer> granted = packet instanceof MqttSubAckMessage answer
-                    ? answeredInPart.remove(answer.variableHeader().messageId())
-                    : null;
-            context.write(
-                    granted != null && packet instanceof MqttSubAckMessage answer
-                            ? subAck(
-                                    answer.variableHeader().messageId(),
-                                    granted,
-                                    answer.payload().reasonCodes())
-                            : packet,
-                    promise);
+        public void write(ChannelHandlerContext context, Object packet, ChannelPromise promise) throws Exception {
+            Object whole = packet;
+            if (packet instanceof MqttSubAckMessage answer) {
+                int id = answer.variableHeader().messageId();
+                List<@Nullable Integer> granted = answeredInPart.remove(id);
+                if (granted != null) {
+                    whole = subAck(id, granted, answer.payload().reasonCodes());
+                }
+            }
+            super.write(context, whole, promise);
         }
 
         private boolean isOfSubDevice(String filter) {
