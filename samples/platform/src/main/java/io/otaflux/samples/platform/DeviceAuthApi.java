@@ -69,8 +69,7 @@ final class DeviceAuthApi {
         }
         return request.receive()
                 .collect(ByteArrayOutputStream::new, DeviceAuthApi::collect)
-                .map(body ->
-                        new Form(new QueryStringDecoder(body.toString(StandardCharsets.UTF_8), false).parameters()))
+                .map(body -> Form.read(body.toString(StandardCharsets.UTF_8)))
                 .flatMap(form -> isRegistration ? register(form) : authenticate(form, brokerHost(request)));
     }
 
@@ -92,6 +91,14 @@ final class DeviceAuthApi {
     }
 
     private record Form(Map<String, List<String>> fields) {
+
+        static Form read(String body) {
+            try {
+                return new Form(new QueryStringDecoder(body, false).parameters());
+            } catch (IllegalArgumentException e) {
+                throw new DeviceRefusedException(BAD_PARAMETERS, "the body is not a form");
+            }
+        }
 
         @Nullable
         String get(String name) {

@@ -1,6 +1,9 @@
 package io.otaflux.samples.platform;
 
 import io.netty.handler.codec.http.HttpHeaderNames;
+import io.netty.handler.codec.http.HttpHeaderValues;
+import io.netty.handler.codec.http.HttpResponseStatus;
+import io.netty.handler.codec.http.QueryStringDecoder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -131,6 +134,12 @@ public final class Platform implements AutoCloseable {
                     .runOn(loops)
                     .idleTimeout(IDLE)
                     .handle((request, response) -> Mono.defer(() -> {
+                                if (!isWellFormed(request.uri())) {
+                                    return response.status(HttpResponseStatus.BAD_REQUEST)
+                                            .header(HttpHeaderNames.CONNECTION, HttpHeaderValues.CLOSE)
+                                            .header(HttpHeaderNames.CONTENT_LENGTH, HttpHeaderValues.ZERO)
+                                            .send();
+                                }
                                 if (request.uri().startsWith(SignedUrls.PATH)) {
                                     return files.serve(request, response);
                                 }
@@ -419,6 +428,16 @@ public final class Platform implements AutoCloseable {
         Scheduler single = Schedulers.newSingle("platform-time", true);
         running.push(single::dispose);
         return single;
+    }
+
+    /** Whether all that is escaped in a path and a query can be read. */
+    private static boolean isWellFormed(String uri) {
+        try {
+            QueryStringDecoder decoder = new QueryStringDecoder(uri);
+            return !decoder.path().isEmpty() && decoder.parameters() != null;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
     }
 
     /** The digests of all files that devices can still be sent to. */

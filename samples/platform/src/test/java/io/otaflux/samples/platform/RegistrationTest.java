@@ -138,6 +138,8 @@ class RegistrationTest {
                 .isEqualTo(6250);
         assertThat(post("/auth/register/device", "x".repeat(10_000)).get("code").intValue())
                 .isEqualTo(460);
+        assertThat(post("/auth/register/device", "productKey=%zz").get("code").intValue())
+                .isEqualTo(460);
         assertThat(post("/auth/other", "").get("code").intValue()).isEqualTo(404);
     }
 
