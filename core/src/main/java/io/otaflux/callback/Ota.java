@@ -310,7 +310,9 @@ public final class Ota implements AutoCloseable {
                     return new AtomicBoolean();
                 },
                 failed -> work.doOnError(OtaException.class, e -> failed.set(true)),
-                failed -> move(triggers.rest(trigger, failed.get()), trigger));
+                failed -> move(triggers.rest(trigger, failed.get()), trigger),
+                // Later than the end: the program hears of that first, and of the next trigger after it.
+                false);
     }
 
     private static Map<String, Object> dictionary(UpgradeTrigger trigger) {

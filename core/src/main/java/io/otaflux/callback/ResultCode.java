@@ -17,7 +17,6 @@ import java.nio.file.FileSystemException;
 public enum ResultCode {
     SUCCESS(0),
     INIT_FAIL(-1),
-    DOWNLOAD_INIT_FAIL(-5),
     DOWNLOAD_CON_FAIL(-7),
     DOWNLOAD_REQ_FAIL(-8),
     DOWNLOAD_RECV_FAIL(-9),

@@ -5,10 +5,12 @@ import static org.awaitility.Awaitility.await;
 
 import io.otaflux.OtaClient;
 import io.otaflux.UpgradeEvent;
+import io.otaflux.Verified;
 import io.otaflux.samples.platform.DeviceCredentials;
 import io.otaflux.samples.platform.FirmwarePackage;
 import io.otaflux.samples.platform.Job;
 import io.otaflux.samples.platform.JobRequest;
+import io.otaflux.samples.platform.PackageRequest;
 import io.otaflux.samples.platform.Platform;
 import io.otaflux.samples.platform.SignMethod;
 import io.otaflux.samples.platform.Task;
@@ -128,6 +130,38 @@ class PlatformTest {
 
         Job next = job("3.0.0", SignMethod.SHA256, Payload.of(300_000, 93));
         assertThat(platform.jobEnd(next.id()).block(Gateway.PATIENCE).tasks()).containsEntry(TaskStatus.SUCCEEDED, 1);
+    }
+
+    @Test
+    void aDeviceThatKnowsThePlatformsKeyTakesWhatThePlatformSignedAndNothingElse() throws Exception {
+        Payload payload = Payload.of(300_000, 94);
+        Path file = Files.write(directory.resolve("firmware"), payload.bytes());
+        FirmwarePackage signed =
+                platform.addPackage(PackageRequest.of("pk", "app", "2.0.0").withDigestSign(), file);
+        running.dispose();
+        ota.dispose();
+        ota = OtaClient.builder(device.upgrades())
+                .source(source)
+                .store(store)
+                .installer("app", FileInstaller.to(directory.resolve("app.bin")))
+                .publicKey(directory.resolve("platform/signing-key.pub.pem"))
+                .build();
+        running = ota.upgrades().subscribe(events::add);
+
+        Job job = platform.createJob(JobRequest.of(signed.id()));
+        assertThat(platform.jobEnd(job.id()).block(Gateway.PATIENCE).tasks()).containsEntry(TaskStatus.SUCCEEDED, 1);
+        assertThat(events)
+                .filteredOn(Verified.class::isInstance)
+                .singleElement()
+                .satisfies(event -> assertThat(((Verified) event).assurance()).isEqualTo(Verified.Assurance.ORIGIN));
+
+        Job unsigned = job("3.0.0", SignMethod.SHA256, Payload.of(300_000, 95));
+        assertThat(platform.jobEnd(unsigned.id()).block(Gateway.PATIENCE).tasks())
+                .containsEntry(TaskStatus.FAILED, 1);
+        Task task = platform.tasks(unsigned.id()).get(0);
+        assertThat(task.step()).isEqualTo(-3);
+        assertThat(task.description()).startsWith("UNSIGNED: ");
+        assertThat(directory.resolve("app.bin")).hasBinaryContent(payload.bytes());
     }
 
     private Job job(String version, SignMethod signMethod, Payload payload) throws Exception {

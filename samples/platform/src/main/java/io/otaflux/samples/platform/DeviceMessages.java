@@ -201,25 +201,44 @@ final class DeviceMessages {
     private static ObjectNode data(Jobs.Offer offer, Function<PackageFile, URI> urls) {
         FirmwarePackage firmware = offer.firmware();
         Map<String, String> tags = offer.tags();
+        boolean single = firmware.files().size() == 1;
+        PackageFile first = firmware.files().get(0);
+        boolean stream = single && offer.protocol() == DownloadProtocol.MQTT;
+        // The order of the fields is that of the captures.
         ObjectNode data = JSON.createObjectNode();
+        if (single) {
+            data.put("size", first.size());
+        }
+        if (stream) {
+            data.put("streamId", firmware.streamId());
+        }
+        if (single) {
+            data.put("sign", first.sign(firmware.signMethod()));
+        }
+        if (stream) {
+            data.put("dProtocol", "mqtt");
+        }
         data.put("version", firmware.version());
+        if (single && !stream) {
+            data.put("url", urls.apply(first).toString());
+        }
         data.put("signMethod", firmware.signMethod().wireName());
+        if (stream) {
+            data.put("streamFileId", ONLY_FILE);
+        }
+        if (single && firmware.signMethod() == SignMethod.MD5) {
+            data.put("md5", first.md5());
+        }
+        if (single && first.digestsign() != null) {
+            data.put("digestsign", first.digestsign());
+        }
         if (firmware.delta()) {
             data.put("isDiff", 1);
         }
-        PackageFile first = firmware.files().get(0);
-        if (firmware.files().size() > 1) {
+        if (!single) {
             ArrayNode files = data.putArray("files");
             firmware.files()
                     .forEach(file -> describe(files.addObject(), file, firmware.signMethod(), urls.apply(file)));
-        } else if (offer.protocol() == DownloadProtocol.MQTT) {
-            data.put("dProtocol", "mqtt");
-            data.put("streamId", firmware.streamId());
-            data.put("streamFileId", ONLY_FILE);
-            describeOnly(data, first, firmware.signMethod());
-        } else {
-            data.put("url", urls.apply(first).toString());
-            describeOnly(data, first, firmware.signMethod());
         }
         if (!firmware.module().equals(Limits.DEFAULT_MODULE)) {
             data.put("module", firmware.module());
@@ -233,17 +252,6 @@ final class DeviceMessages {
             }
         }
         return data;
-    }
-
-    private static void describeOnly(ObjectNode data, PackageFile file, SignMethod method) {
-        data.put("size", file.size());
-        data.put("sign", file.sign(method));
-        if (method == SignMethod.MD5) {
-            data.put("md5", file.md5());
-        }
-        if (file.digestsign() != null) {
-            data.put("digestsign", file.digestsign());
-        }
     }
 
     private static void describe(ObjectNode data, PackageFile file, SignMethod method, URI url) {

@@ -239,8 +239,9 @@ class ClientConversationsTest {
             for (int i = 0; i < 300; i++) {
                 codes.add(device.next(get + "_reply").get("code").intValue());
             }
-            assertThat(codes.subList(0, 60)).containsOnly(200);
-            assertThat(codes).contains(429);
+            // A refusal may overtake an answer, which takes a look at the state.
+            assertThat(codes).filteredOn(code -> code == 200).hasSizeGreaterThanOrEqualTo(60);
+            assertThat(codes).contains(429).containsOnly(200, 429);
         }
     }
 

@@ -139,6 +139,30 @@ class DeviceAuthenticatorTest {
         assertThat(authenticate(clientId, "dev01&a1B2c3D4e5F", password)).contains(C_SDK_DEVICE);
     }
 
+    /** Whole client identifiers of the C SDK 3.x and of the SDK for Node.js; the second always signs with SHA-1. */
+    @ParameterizedTest
+    @CsvSource({
+        "'a1B2c3D4e5F.dev01|timestamp=2524608000000,_v=sdk-c-3.2.0,securemode=2,signmethod=hmacsha256,lan=C,gw=0,ext=0|',"
+                + " 541A5C5714D167F7888741BA9435E53B8E4B3B074D0D65CA2F6523798B0F9FFE",
+        "'a1B2c3D4e5F&dev01|securemode=2,signmethod=hmacsha1,timestamp=1695281536874,lan=NodeJS,_v=1.2.4|',"
+                + " 31c5bf3b3b36a369bb5fed32c9811323ec4b5f23"
+    })
+    void theClientIdsOfOtherSdksAreAccepted(String clientId, String password) {
+        assertThat(authenticate(clientId, "dev01&a1B2c3D4e5F", password)).contains(C_SDK_DEVICE);
+    }
+
+    /** The vector that the Go SDK's own tests publish. */
+    @ParameterizedTest
+    @CsvSource({
+        "hmacmd5, ed9dc7baf84a9740a3ceb6f1f26bfb4f",
+        "hmacsha1, f9cebe2044ea375cff1a46f4dc05eb15ff9870ee",
+        "hmacsha256, e9403e3a615fad72d1dd1fe90c225cbec4ba81a03e5474d91a72844d2218954f"
+    })
+    void theVectorOfTheGoSdkHolds(String method, String signature) {
+        assertThat(DeviceAuthenticator.isSigned(method, "thinkgos", "thinkgos", signature))
+                .isTrue();
+    }
+
     @Test
     void hexDigitsMayHaveEitherCase() {
         for (String password : new String[] {MD5_WITHOUT_TIMESTAMP, MD5_WITHOUT_TIMESTAMP.toUpperCase(Locale.ROOT)}) {

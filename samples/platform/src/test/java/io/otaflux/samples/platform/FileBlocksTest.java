@@ -31,6 +31,7 @@ class FileBlocksTest {
     private static final long TOO_LARGE = Limits.MAX_MQTT_BYTES + 1;
 
     private static byte[] content;
+    private static Path artifacts;
     private static Platform platform;
     private static String stream;
     private static String tooLarge;
@@ -39,6 +40,7 @@ class FileBlocksTest {
 
     @BeforeAll
     static void start(@TempDir Path directory) throws Exception {
+        artifacts = directory.resolve("data/artifacts");
         platform = Platform.builder().dataDirectory(directory.resolve("data")).start();
         platform.createProduct("pk");
         platform.createProduct("other");
@@ -177,6 +179,23 @@ class FileBlocksTest {
         assertThat(frame.json().get("id").textValue()).isEqualTo("1");
         assertThat(frame.block()).isEmpty();
         assertThat(frame.crc()).isEqualTo(-1);
+    }
+
+    @Test
+    void aFileThatCannotBeReadIsAFailureOfThePlatform(@TempDir Path directory) throws Exception {
+        Path file = Files.write(directory.resolve("lost"), new byte[1000]);
+        FirmwarePackage lost = platform.addPackage("pk", "default", "4.0", file, SignMethod.MD5);
+        Path kept = artifacts.resolve(lost.sha256());
+        Files.write(kept, new byte[100]);
+        Frame cutOff = ask(request(number(lost), 1, 256, 0));
+        Files.delete(kept);
+        Frame gone = ask(request(number(lost), 1, 256, 0));
+
+        for (Frame frame : new Frame[] {cutOff, gone}) {
+            assertThat(frame.json().get("code").intValue()).isEqualTo(500);
+            assertThat(frame.block()).isEmpty();
+            assertThat(frame.crc()).isEqualTo(-1);
+        }
     }
 
     @Test

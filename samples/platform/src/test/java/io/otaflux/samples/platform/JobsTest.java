@@ -278,7 +278,18 @@ class JobsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "a b", "a/b", "ä", "+", "#", "$x", "a&b"})
+    @ValueSource(
+            strings = {
+                "",
+                "a b",
+                "a/b",
+                "ä",
+                "+",
+                "#",
+                "$x",
+                "a&b",
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            })
     void aNameThatDoesNotFitIntoATopicIsRefused(String name) {
         assertThatThrownBy(() -> jobs.createProduct(name, NOW)).isInstanceOf(RequestRefusedException.class);
         assertThatThrownBy(() -> jobs.createDevice(new DeviceKey("pk", name), "s", NOW))

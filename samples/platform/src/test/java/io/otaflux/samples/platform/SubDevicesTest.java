@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -431,6 +432,30 @@ class SubDevicesTest {
         }
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = ';',
+            value = {
+                "sub/register; [{devices}]",
+                "proxy/provisioning/product_register; {\"proxieds\":[{devices}]}",
+                "sub/unregister; [{devices}]"
+            })
+    void noMoreThanThirtyDevicesAreRegisteredAtOnce(String topic, String params) {
+        try (DeviceClient gateway = connect(gatewayLogin)) {
+            String asked = "/sys/" + path(gatewayLogin) + "/thing/" + topic;
+            String nobody = "{\"productKey\":\"sub\",\"deviceName\":\"nobody\"}";
+            for (int count : new int[] {30, 31}) {
+                String devices = String.join(",", Collections.nCopies(count, nobody));
+                assertThat(gateway.ask(asked, params(params.replace("{devices}", devices)))
+                                        .get("code")
+                                        .intValue()
+                                == 460)
+                        .as("%d devices", count)
+                        .isEqualTo(count > 30);
+            }
+        }
+    }
+
     @Test
     void aGatewayIsNotItsOwnSubDeviceAndASubDeviceHasNone() {
         try (DeviceClient gateway = connect(gatewayLogin)) {
@@ -481,7 +506,7 @@ class SubDevicesTest {
             add(gateway, sub);
             List<Integer> codes = new ArrayList<>();
             String login = params("{\"signMethod\":\"hmacSha256\",\"deviceList\":["
-                    + String.join(",", java.util.Collections.nCopies(50, element(sub))) + "]}");
+                    + String.join(",", Collections.nCopies(50, element(sub))) + "]}");
             for (int i = 0; i < 60; i++) {
                 gateway.publish("/ext/session/" + path(gatewayLogin) + "/combine/batch_login", login);
             }

@@ -88,7 +88,9 @@ class RemoteConfigurationTest {
         broker.restart();
         answer(question(3), 6710, "{}");
         broker.restart();
-        answer(question(4), 200, data("config-8"));
+        answer(question(4), 6713, "{}");
+        broker.restart();
+        answer(question(5), 200, data("config-8"));
 
         await().atMost(PATIENCE).until(() -> ended() == 2);
         assertThat(installed).hasSize(2);
