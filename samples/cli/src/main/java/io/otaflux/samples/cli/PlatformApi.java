@@ -223,13 +223,24 @@ final class PlatformApi {
         if (tokenFile != null) {
             return read("--token-file", tokenFile);
         }
-        return token != null && !token.isEmpty() ? token : read("--token", data.resolve(TOKEN));
+        if (token == null || token.isEmpty()) {
+            return read("--token", data.resolve(TOKEN));
+        }
+        // The HTTP client would repeat it in its complaint.
+        if (!isWord(token)) {
+            throw new ParameterException(spec.commandLine(), "--token, $OTAFLUX_TOKEN: is no token");
+        }
+        return token;
+    }
+
+    private static boolean isWord(String text) {
+        return !text.isEmpty() && text.chars().allMatch(c -> c > ' ' && c < 0x7f);
     }
 
     private String read(String option, Path file) {
         try {
             String line = Files.readString(file).strip();
-            if (line.isEmpty() || !line.chars().allMatch(c -> c > ' ' && c < 0x7f)) {
+            if (!isWord(line)) {
                 throw new ParameterException(spec.commandLine(), file + ": has no " + option.substring(2) + " in it");
             }
             return line;

@@ -141,6 +141,15 @@ class UsageTest {
     }
 
     @Test
+    void aTokenThatIsNoneIsNotRepeated() {
+        Cli.Outcome outcome = Cli.run("package", "list", "--url", "http://127.0.0.1:1", "--token", "CANARY\nx");
+
+        assertThat(outcome.exitCode()).as("%s", outcome).isEqualTo(2);
+        assertThat(outcome.err()).hasSize(1);
+        assertThat(outcome.all()).doesNotContain("CANARY");
+    }
+
+    @Test
     void aUrlThatIsNoneIsNotRepeated() {
         Cli.Outcome outcome = Cli.run("download", "https://127.0.0.1/a b?k=CANARY", "-o", "f");
 

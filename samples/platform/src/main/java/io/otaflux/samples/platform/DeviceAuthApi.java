@@ -8,6 +8,7 @@ import io.netty.handler.codec.http.HttpHeaderValues;
 import io.netty.handler.codec.http.HttpMethod;
 import io.netty.handler.codec.http.QueryStringDecoder;
 import java.io.ByteArrayOutputStream;
+import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -68,9 +69,16 @@ final class DeviceAuthApi {
         }
         return request.receive()
                 .collect(ByteArrayOutputStream::new, DeviceAuthApi::collect)
-                .map(body ->
-                        new Form(new QueryStringDecoder(body.toString(StandardCharsets.UTF_8), false).parameters()))
-                .flatMap(form -> isRegistration ? register(form) : authenticate(form));
+                .map(body -> Form.read(body.toString(StandardCharsets.UTF_8)))
+                .flatMap(form -> isRegistration ? register(form) : authenticate(form, brokerHost(request)));
+    }
+
+    /** The embedded broker listens where this does, so a device that came here by an address reaches it there, too. */
+    private String brokerHost(HttpServerRequest request) {
+        InetSocketAddress here = request.hostAddress();
+        return broker.tellsPresence() && here != null && here.getAddress() != null
+                ? here.getAddress().getHostAddress()
+                : broker.host();
     }
 
     private static void collect(ByteArrayOutputStream collected, ByteBuf part) {
@@ -83,6 +91,14 @@ final class DeviceAuthApi {
     }
 
     private record Form(Map<String, List<String>> fields) {
+
+        static Form read(String body) {
+            try {
+                return new Form(new QueryStringDecoder(body, false).parameters());
+            } catch (IllegalArgumentException e) {
+                throw new DeviceRefusedException(BAD_PARAMETERS, "the body is not a form");
+            }
+        }
 
         @Nullable
         String get(String name) {
@@ -111,7 +127,7 @@ final class DeviceAuthApi {
                 .map(device -> success(DeviceMessages.registered(device, false)));
     }
 
-    private Mono<ObjectNode> authenticate(Form form) {
+    private Mono<ObjectNode> authenticate(Form form, String brokerHost) {
         return Mono.fromCallable(() -> {
             DeviceKey device = form.device();
             String clientId = form.get("clientId");
@@ -136,7 +152,7 @@ final class DeviceAuthApi {
             data.put("iotToken", token.iotToken());
             data.putObject("resources")
                     .putObject("mqtt")
-                    .put("host", broker.host())
+                    .put("host", brokerHost)
                     .put("port", broker.port());
             return success(data);
         });

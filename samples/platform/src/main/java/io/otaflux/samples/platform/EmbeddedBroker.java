@@ -2,24 +2,34 @@ package io.otaflux.samples.platform;
 
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelDuplexHandler;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
-import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.ChannelPipeline;
+import io.netty.channel.ChannelPromise;
 import io.netty.handler.codec.mqtt.MqttConnAckMessage;
 import io.netty.handler.codec.mqtt.MqttConnectMessage;
 import io.netty.handler.codec.mqtt.MqttConnectReturnCode;
+import io.netty.handler.codec.mqtt.MqttFixedHeader;
 import io.netty.handler.codec.mqtt.MqttMessage;
 import io.netty.handler.codec.mqtt.MqttMessageBuilders;
+import io.netty.handler.codec.mqtt.MqttMessageIdVariableHeader;
+import io.netty.handler.codec.mqtt.MqttMessageType;
 import io.netty.handler.codec.mqtt.MqttPublishMessage;
 import io.netty.handler.codec.mqtt.MqttQoS;
+import io.netty.handler.codec.mqtt.MqttSubAckMessage;
+import io.netty.handler.codec.mqtt.MqttSubAckPayload;
 import io.netty.handler.codec.mqtt.MqttSubscribeMessage;
+import io.netty.handler.codec.mqtt.MqttSubscribePayload;
 import io.netty.handler.codec.mqtt.MqttTopicSubscription;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -365,12 +375,14 @@ final class EmbeddedBroker implements Broker {
 
     /**
      * Acknowledges a gateway's subscriptions to what it is sent anyway, before the broker sees them: thousands of sub-devices
-     * would else be thousands of queues. (An interceptor of the broker cannot do this: a packet that it keeps back ends the
-     * connection.)
+     * would else be thousands of queues, and each would outlive the sub-device's session. (An interceptor of the broker
+     * cannot do this: a packet that it keeps back ends the connection.)
      */
-    private final class SubDeviceSubscriptions extends ChannelInboundHandlerAdapter {
+    private final class SubDeviceSubscriptions extends ChannelDuplexHandler {
 
         private final DeviceKey device;
+        /** By packet, what is granted here of it, in the packet's order; null for what the broker is left to answer. */
+        private final Map<Integer, List<@Nullable Integer>> answeredInPart = new HashMap<>();
 
         SubDeviceSubscriptions(DeviceKey device) {
             this.device = device;
@@ -378,29 +390,63 @@ final class EmbeddedBroker implements Broker {
 
         @Override
         public void channelRead(ChannelHandlerContext context, Object packet) {
-            MqttMessage answer = packet instanceof MqttSubscribeMessage subscribe ? answer(subscribe) : null;
-            if (answer == null) {
+            if (!(packet instanceof MqttSubscribeMessage subscribe)) {
                 context.fireChannelRead(packet);
+                return;
+            }
+            List<@Nullable Integer> granted = new ArrayList<>();
+            List<MqttTopicSubscription> others = new ArrayList<>();
+            for (MqttTopicSubscription subscription : subscribe.payload().topicSubscriptions()) {
+                if (isOfSubDevice(subscription.topicFilter())) {
+                    granted.add(subscription.qualityOfService() == MqttQoS.AT_MOST_ONCE ? 0 : 1);
+                } else {
+                    granted.add(null);
+                    others.add(subscription);
+                }
+            }
+            int id = subscribe.variableHeader().messageId();
+            if (others.size() == granted.size()) {
+                context.fireChannelRead(packet);
+            } else if (others.isEmpty()) {
+                context.writeAndFlush(subAck(id, granted, List.of()))
+                        .addListener(ChannelFutureListener.CLOSE_ON_FAILURE);
             } else {
-                context.writeAndFlush(answer).addListener(ChannelFutureListener.CLOSE_ON_FAILURE);
+                answeredInPart.put(id, granted);
+                context.fireChannelRead(new MqttSubscribeMessage(
+                        subscribe.fixedHeader(),
+                        subscribe.idAndPropertiesVariableHeader(),
+                        new MqttSubscribePayload(others)));
             }
         }
 
-        private @Nullable MqttMessage answer(MqttSubscribeMessage subscribe) {
-            var answer = MqttMessageBuilders.subAck()
-                    .packetId(subscribe.variableHeader().messageId());
-            for (MqttTopicSubscription subscription : subscribe.payload().topicSubscriptions()) {
-                String filter = subscription.topicFilter();
-                Optional<DeviceKey> owner = DeviceTopics.device(filter);
-                if (owner.isEmpty() || owner.get().equals(device) || !security.maySubscribe(device, filter)) {
-                    return null;
+        @Override
+        public void write(ChannelHandlerContext context, Object packet, ChannelPromise promise) throws Exception {
+            Object whole = packet;
+            if (packet instanceof MqttSubAckMessage answer) {
+                int id = answer.variableHeader().messageId();
+                List<@Nullable Integer> granted = answeredInPart.remove(id);
+                if (granted != null) {
+                    whole = subAck(id, granted, answer.payload().reasonCodes());
                 }
-                answer.addGrantedQos(
-                        subscription.qualityOfService() == MqttQoS.AT_MOST_ONCE
-                                ? MqttQoS.AT_MOST_ONCE
-                                : MqttQoS.AT_LEAST_ONCE);
             }
-            return answer.build();
+            super.write(context, whole, promise);
+        }
+
+        private boolean isOfSubDevice(String filter) {
+            return DeviceTopics.device(filter)
+                            .filter(owner -> !owner.equals(device))
+                            .isPresent()
+                    && security.maySubscribe(device, filter);
+        }
+
+        private MqttMessage subAck(int id, List<@Nullable Integer> granted, List<Integer> others) {
+            Iterator<Integer> brokers = others.iterator();
+            List<Integer> all = new ArrayList<>();
+            granted.forEach(here -> all.add(here == null ? brokers.next() : here));
+            return new MqttSubAckMessage(
+                    new MqttFixedHeader(MqttMessageType.SUBACK, false, MqttQoS.AT_MOST_ONCE, false, 0),
+                    MqttMessageIdVariableHeader.from(id),
+                    new MqttSubAckPayload(all));
         }
     }
 

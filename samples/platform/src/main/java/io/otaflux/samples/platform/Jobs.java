@@ -204,8 +204,11 @@ final class Jobs {
     /** Has tasks that failed or were cancelled done once more. */
     List<Task> restart(Collection<String> taskIds, Instant now) {
         List<Task> tasks = requireTasks(taskIds);
-        Set<String> places = new HashSet<>();
-        tasks.forEach(task -> checkRestart(task, places, now));
+        List<Task> checked = new ArrayList<>();
+        for (Task task : tasks) {
+            checkRestart(task, checked, now);
+            checked.add(task);
+        }
         return tasks.stream().map(task -> restart(task, now)).toList();
     }
 
@@ -511,7 +514,7 @@ final class Jobs {
                 && earlier.status() != TaskStatus.IN_PROGRESS;
     }
 
-    private void checkRestart(Task task, Set<String> places, Instant now) {
+    private void checkRestart(Task task, List<Task> others, Instant now) {
         String refusal = "task '" + task.id() + "' cannot be restarted: ";
         if (task.status() != TaskStatus.FAILED && task.status() != TaskStatus.CANCELED) {
             throw RequestRefusedException.conflict(refusal + "it is " + task.status() + ", not FAILED or CANCELED");
@@ -537,18 +540,28 @@ final class Jobs {
                         refusal + "task '" + other.id() + "' of its device is not finished");
             }
         }
-        if (!places.add(task.device() + (job.request().multiModule() ? "/" + task.module() : ""))) {
+        if (others.stream().anyMatch(other -> other.device().equals(task.device()) && conflict(job, other))) {
             throw RequestRefusedException.conflict(refusal + "another of the tasks is for the same device");
         }
     }
 
     private Task restart(Task task, Instant now) {
-        StoredJob job = requireJob(task.jobId());
-        if (job.cancelled()) {
-            put(job.asCancelled(false));
-        }
+        revive(requireJob(task.jobId()), now);
         String source = requireDevice(task.device()).versions().getOrDefault(task.module(), task.sourceVersion());
         return pushed(update(task, TaskStateMachine.restarted(task, source, now), now), now);
+    }
+
+    /** A job that was cancelled goes on for the tasks that are restarted: with no other devices, and at once if it is late. */
+    private void revive(StoredJob job, Instant now) {
+        if (!job.cancelled()) {
+            return;
+        }
+        StoredJob revived = job.asCancelled(false);
+        Instant start = job.request().scheduleTime();
+        if (job.planned() && start != null && !now.isBefore(start)) {
+            revived = revived.asStarted();
+        }
+        put(job.request().dynamic() ? revived.asStopped() : revived);
     }
 
     /** A failure that the device reported, as the job wants it: the task is offered again, or has failed. */

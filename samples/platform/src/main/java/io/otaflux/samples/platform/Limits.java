@@ -194,7 +194,7 @@ final class Limits {
                         || gray.compareTo(ALL_PERCENT) > 0
                         || gray.stripTrailingZeros().scale() > MAX_GRAY_SCALE)) {
             throw RequestRefusedException.invalid("grayPercent must be more than 0 and at most 100, with at most "
-                    + MAX_GRAY_SCALE + " decimals, not " + abbreviated(gray.toPlainString()));
+                    + MAX_GRAY_SCALE + " decimals, not " + abbreviated(gray.toString()));
         }
         Integer mode = job.dynamicMode();
         if (mode != null && mode != 1 && mode != 2) {
@@ -267,7 +267,9 @@ final class Limits {
                 throw RequestRefusedException.invalid("a tag's key must be 1 to 30 characters of A-Z a-z 0-9 ., not '"
                         + abbreviated(tag.getKey()) + "'");
             }
-            if (tag.getValue().isEmpty() || tag.getValue().length() > MAX_TAG_VALUE) {
+            if (tag.getValue() == null
+                    || tag.getValue().isEmpty()
+                    || tag.getValue().length() > MAX_TAG_VALUE) {
                 throw RequestRefusedException.invalid(
                         "the value of tag '" + tag.getKey() + "' must be 1 to " + MAX_TAG_VALUE + " characters");
             }

@@ -15,12 +15,14 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.Disposable;
+import reactor.core.Exceptions;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
@@ -238,6 +240,7 @@ final class Operations {
         return run(() -> {
             Device device = view(jobs.requireDevice(key));
             subDevices.delete(key, clock.get());
+            preAuthentications.forget(key);
             return device;
         });
     }
@@ -459,8 +462,18 @@ final class Operations {
     Flux<Task> watch(String jobId) {
         return Flux.defer(() -> {
             // Listening starts before the look at what is there, so that nothing falls between the two.
-            Sinks.Many<PlatformEvent> later = Sinks.many().unicast().onBackpressureBuffer();
-            Disposable listening = events().subscribe(later::tryEmitNext, later::tryEmitError, later::tryEmitComplete);
+            // Bounded: whoever does not read fails here, and does not have the platform remember everything meanwhile.
+            Sinks.Many<PlatformEvent> later =
+                    Sinks.many().unicast().onBackpressureBuffer(new LinkedBlockingQueue<>(EVENTS_BEHIND));
+            Disposable listening = events().filter(event -> isOf(jobId, event))
+                    .subscribe(
+                            event -> {
+                                if (later.tryEmitNext(event) == Sinks.EmitResult.FAIL_OVERFLOW) {
+                                    later.tryEmitError(Exceptions.failWithOverflow());
+                                }
+                            },
+                            later::tryEmitError,
+                            later::tryEmitComplete);
             return run(() -> new JobNow(jobs.view(jobs.requireJob(jobId)), List.copyOf(state.tasks(jobId))))
                     .flatMapMany(seen -> {
                         Flux<Task> now = Flux.fromIterable(seen.tasks());
@@ -468,14 +481,17 @@ final class Operations {
                                 ? now
                                 : now.concatWith(later.asFlux()
                                         .takeUntil(event -> event instanceof Job job
-                                                && job.id().equals(jobId)
                                                 && job.status().isEnded())
                                         .ofType(TaskChange.class)
-                                        .map(TaskChange::task)
-                                        .filter(task -> task.jobId().equals(jobId)));
+                                        .map(TaskChange::task));
                     })
                     .doFinally(signal -> listening.dispose());
         });
+    }
+
+    private static boolean isOf(String jobId, PlatformEvent event) {
+        return (event instanceof Job job && job.id().equals(jobId))
+                || (event instanceof TaskChange change && change.task().jobId().equals(jobId));
     }
 
     private record JobNow(Job job, List<Task> tasks) {}

@@ -89,7 +89,7 @@ record PackageJson(
         }
 
         List<Operations.UploadedFile> uploaded() {
-            if (files == null || files.isEmpty()) {
+            if (files == null || files.isEmpty() || files.contains(null)) {
                 throw RequestRefusedException.invalid("files is missing: name and sha256 of 1 to " + Limits.MAX_FILES
                         + " files that were uploaded before");
             }

@@ -1,6 +1,9 @@
 package io.otaflux.samples.platform;
 
 import io.netty.handler.codec.http.HttpHeaderNames;
+import io.netty.handler.codec.http.HttpHeaderValues;
+import io.netty.handler.codec.http.HttpResponseStatus;
+import io.netty.handler.codec.http.QueryStringDecoder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -11,9 +14,11 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -87,10 +92,7 @@ public final class Platform implements AutoCloseable {
             running.push(operations::close);
             this.artifacts = new ArtifactFiles(directory, settings.maxPackageBytes);
             running.push(artifacts);
-            artifacts.keepOnly(state.packages().stream()
-                    .flatMap(firmware -> firmware.files().stream())
-                    .map(PackageFile::sha256)
-                    .collect(Collectors.toSet()));
+            artifacts.keepOnly(filesOf(state));
             this.blocks = new FileBlocks(state, artifacts);
             this.token = settings.newToken
                     ? DurableFiles.newSecret(directory, "token")
@@ -132,6 +134,12 @@ public final class Platform implements AutoCloseable {
                     .runOn(loops)
                     .idleTimeout(IDLE)
                     .handle((request, response) -> Mono.defer(() -> {
+                                if (!isWellFormed(request.uri())) {
+                                    return response.status(HttpResponseStatus.BAD_REQUEST)
+                                            .header(HttpHeaderNames.CONNECTION, HttpHeaderValues.CLOSE)
+                                            .header(HttpHeaderNames.CONTENT_LENGTH, HttpHeaderValues.ZERO)
+                                            .send();
+                                }
                                 if (request.uri().startsWith(SignedUrls.PATH)) {
                                     return files.serve(request, response);
                                 }
@@ -420,6 +428,28 @@ public final class Platform implements AutoCloseable {
         Scheduler single = Schedulers.newSingle("platform-time", true);
         running.push(single::dispose);
         return single;
+    }
+
+    /** Whether all that is escaped in a path and a query can be read. */
+    private static boolean isWellFormed(String uri) {
+        try {
+            QueryStringDecoder decoder = new QueryStringDecoder(uri);
+            return !decoder.path().isEmpty() && decoder.parameters() != null;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
+    }
+
+    /** The digests of all files that devices can still be sent to. */
+    private static Set<String> filesOf(PlatformState state) {
+        Stream<String> packages = state.packages().stream()
+                .flatMap(firmware -> firmware.files().stream())
+                .map(PackageFile::sha256);
+        Stream<String> configurations = state.products().stream()
+                .map(RegisteredProduct::config)
+                .flatMap(Stream::ofNullable)
+                .map(RemoteConfig::sha256);
+        return Stream.concat(packages, configurations).collect(Collectors.toSet());
     }
 
     /** A method, since what uses it is made before the broker is. */

@@ -29,11 +29,19 @@ final class PreAuthentications {
     }
 
     Token issue(DeviceKey device) {
-        // A user name with & would be taken for that of a device.
-        String iotId = device.productKey() + "/" + device.deviceName();
-        Token token = new Token(device, iotId, DurableFiles.randomHex(TOKEN_BYTES));
-        tokens.put(iotId, token);
+        Token token = new Token(device, iotId(device), DurableFiles.randomHex(TOKEN_BYTES));
+        tokens.put(token.iotId(), token);
         return token;
+    }
+
+    /** A device is no more: another that is given its name has another secret, and needs a token of its own. */
+    void forget(DeviceKey device) {
+        tokens.remove(iotId(device));
+    }
+
+    private static String iotId(DeviceKey device) {
+        // A user name with & would be taken for that of a device.
+        return device.productKey() + "/" + device.deviceName();
     }
 
     /** The device that was given this token, or null. */

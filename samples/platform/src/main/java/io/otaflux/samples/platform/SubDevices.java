@@ -389,7 +389,10 @@ final class SubDevices {
             kick(device, CONNECTED_ELSEWHERE, "device connect in elsewhere");
         }
         RegisteredDevice known = state.device(device);
-        if (known != null && !known.activated()) {
+        if (known == null || known.disabled()) {
+            // It was shut out between the check of its login and now.
+            disconnect.accept(device);
+        } else if (!known.activated()) {
             state.put(known.asActivated(true));
         }
     }

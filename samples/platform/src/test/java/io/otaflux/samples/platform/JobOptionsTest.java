@@ -692,6 +692,38 @@ class JobOptionsTest {
     }
 
     @Test
+    void aTaskOfAPlannedJobThatWasCancelledIsRestartedAtItsTimeOrAtOnceIfThatHasPassed() {
+        listening("d1", "1");
+        StoredJob job = create(JobRequest.of("p1").withSchedule(now.plus(Duration.ofMinutes(5)), null));
+        jobs.cancelJob(job.id(), CancelFlags.ALL, now);
+        jobs.restart(List.of("t1"), now);
+        assertThat(view(job).status()).isEqualTo(Job.Status.PLANNED);
+        jobs.cancelJob(job.id(), CancelFlags.ALL, now);
+        pass(Duration.ofMinutes(6));
+        assertThat(only(job).status()).isEqualTo(CANCELED);
+
+        jobs.restart(List.of("t1"), now);
+
+        assertThat(only(job).status()).isEqualTo(NOTIFIED);
+        assertThat(view(job).status()).isEqualTo(Job.Status.IN_PROGRESS);
+    }
+
+    @Test
+    void aDynamicJobThatWasCancelledTakesNoMoreDevicesWhenATaskOfItIsRestarted() {
+        device("d1", "1");
+        StoredJob job = create(JobRequest.of("p1").withDynamicMode(1));
+        jobs.cancelJob(job.id(), CancelFlags.ALL, now);
+
+        jobs.restart(List.of("t1"), now);
+        restart();
+        device("d2", "1");
+        assertThat(devicesOf(job)).containsExactly("d1");
+        inform(key("d1"), "2");
+
+        assertThat(view(job).status()).isEqualTo(Job.Status.COMPLETED);
+    }
+
+    @Test
     void aTaskIsNotRestartedWhereItMakesNoSense() {
         DeviceKey device = device("d1", "1");
         StoredJob unconfirmed = create(JobRequest.of("p1").withConfirmation());
@@ -718,7 +750,12 @@ class JobOptionsTest {
             jobs.cancelJob(create(JobRequest.of("p1")).id(), CancelFlags.ALL, now);
         }
 
+        jobs.informed(key("d1"), "mcu", "1", false, now);
+        create(JobRequest.of(add(PackageRequest.of("pk", "mcu", "2"))).withMultiModule());
+        jobs.cancelTasks(List.of("t3"), now);
+
         refusedIds(Reason.CONFLICT, "same device", () -> jobs.restart(List.of("t1", "t2"), now));
+        refusedIds(Reason.CONFLICT, "same device", () -> jobs.restart(List.of("t1", "t3"), now));
         assertThat(state.task("t1").status()).isEqualTo(CANCELED);
     }
 

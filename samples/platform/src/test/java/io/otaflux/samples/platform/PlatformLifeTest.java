@@ -18,10 +18,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
+import javax.crypto.Mac;
+import javax.crypto.spec.SecretKeySpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import reactor.test.StepVerifier;
@@ -70,6 +73,53 @@ class PlatformLifeTest {
                 device.inform("default", "2");
                 assertThat(platform.jobEnd("j1").block(PATIENCE).tasks()).containsEntry(TaskStatus.SUCCEEDED, 1);
             }
+        }
+    }
+
+    @Test
+    void theFileOfAConfigurationIsStillThereAfterARestart() throws Exception {
+        Path data = directory.resolve("data");
+        RemoteConfig config;
+        try (Platform platform = Platform.builder().dataDirectory(data).start()) {
+            platform.createProduct("pk");
+            platform.configure("pk", "old".getBytes(StandardCharsets.UTF_8));
+            config = platform.configure("pk", "new".getBytes(StandardCharsets.UTF_8));
+        }
+        Platform.builder().dataDirectory(data).start().close();
+
+        try (Stream<Path> files = Files.list(data.resolve("artifacts"))) {
+            assertThat(files).extracting(Path::getFileName).containsExactly(Path.of(config.sha256()));
+        }
+    }
+
+    @Test
+    void aDeviceThatAuthenticatesIsSentToTheAddressThatItCameTo() throws Exception {
+        try (Platform platform = Platform.builder()
+                .host("0.0.0.0")
+                .dataDirectory(directory.resolve("data"))
+                .start()) {
+            platform.createProduct("pk");
+            DeviceCredentials login = platform.createDevice("pk", "dn");
+            Mac mac = Mac.getInstance("HmacSHA256");
+            mac.init(new SecretKeySpec(login.deviceSecret().getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
+            String sign = HexFormat.of()
+                    .formatHex(mac.doFinal("clientIdmacdeviceNamednproductKeypk".getBytes(StandardCharsets.UTF_8)));
+
+            HttpResponse<String> answer = HttpClient.newHttpClient()
+                    .send(
+                            HttpRequest.newBuilder(
+                                            URI.create("http://127.0.0.2:" + platform.httpPort() + "/auth/devicename"))
+                                    .POST(HttpRequest.BodyPublishers.ofString(
+                                            "productKey=pk&deviceName=dn&clientId=mac&signmethod=hmacsha256&sign="
+                                                    + sign))
+                                    .build(),
+                            HttpResponse.BodyHandlers.ofString());
+
+            assertThat(DeviceClient.JSON
+                            .readTree(answer.body())
+                            .at("/data/resources/mqtt/host")
+                            .textValue())
+                    .isEqualTo("127.0.0.2");
         }
     }
 

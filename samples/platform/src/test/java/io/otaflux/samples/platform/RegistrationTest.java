@@ -138,6 +138,8 @@ class RegistrationTest {
                 .isEqualTo(6250);
         assertThat(post("/auth/register/device", "x".repeat(10_000)).get("code").intValue())
                 .isEqualTo(460);
+        assertThat(post("/auth/register/device", "productKey=%zz").get("code").intValue())
+                .isEqualTo(460);
         assertThat(post("/auth/other", "").get("code").intValue()).isEqualTo(404);
     }
 
@@ -159,6 +161,14 @@ class RegistrationTest {
         }
         try (Visitor visitor = new Visitor("mac|securemode=-1|", false, null)) {
             assertThatThrownBy(() -> visitor.connect(data.get("iotId").textValue(), "guess", 60))
+                    .isNotNull();
+        }
+        platform.deleteDevice(new DeviceKey(product.productKey(), "dn"));
+        platform.createDevice(product.productKey(), "dn");
+        try (Visitor visitor = new Visitor("mac|securemode=-1|", false, null)) {
+            assertThatThrownBy(() -> visitor.connect(
+                            data.get("iotId").textValue(), data.get("iotToken").textValue(), 60))
+                    .as("the token of a device that is no more")
                     .isNotNull();
         }
     }

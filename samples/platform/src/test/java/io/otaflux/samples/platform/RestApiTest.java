@@ -389,6 +389,21 @@ class RestApiTest {
     }
 
     @Test
+    void valuesThatNobodyCanHaveMeantAreRefused() throws Exception {
+        platform.createProduct("odd");
+        upload("PUT", "product=odd&version=1", "one").status();
+        String job = "{\"packageId\":\"" + packageOf("odd") + "\",";
+
+        for (String body : List.of(
+                "\"tags\":{\"a\":null}}",
+                "\"grayPercent\":1e999999999}",
+                "\"grayPercent\":1e-999999999}",
+                "\"srcVersions\":[null]}")) {
+            assertThat(send("POST", "/jobs", job + body).status()).as(body).isEqualTo(400);
+        }
+    }
+
+    @Test
     void aPackageIsDeletedUnlessAJobBringsIt() throws Exception {
         platform.createProduct("deleting");
         upload("PUT", "product=deleting&version=1", "one").status();

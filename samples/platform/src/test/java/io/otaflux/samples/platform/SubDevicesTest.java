@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.hivemq.client.mqtt.datatypes.MqttQos;
 import com.hivemq.client.mqtt.mqtt3.exceptions.Mqtt3SubAckException;
+import com.hivemq.client.mqtt.mqtt3.message.subscribe.suback.Mqtt3SubAckReturnCode;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -222,6 +223,37 @@ class SubDevicesTest {
                     .isZero();
             assertThat(login(other, sub).get("code").intValue()).isEqualTo(200);
             assertThat(login(gateway, sub).get("code").intValue()).isEqualTo(6401);
+        }
+    }
+
+    @Test
+    void aGatewayThatSubscribedInOnePacketHearsNothingOfASubDeviceThatHasLeft() {
+        String upgrades = "/ota/device/upgrade/" + path(sub);
+        try (DeviceClient gateway = connect(gatewayLogin)) {
+            add(gateway, sub);
+            login(gateway, sub);
+            gateway.subscribe("/ota/device/upgrade/" + path(gatewayLogin), upgrades, "/sys/" + path(sub) + "/#");
+            assertThatThrownBy(() -> gateway.subscribe(upgrades, "/ota/device/upgrade/sub/other"))
+                    .cause()
+                    .isInstanceOfSatisfying(
+                            Mqtt3SubAckException.class,
+                            refused -> assertThat(refused.getMqttMessage().getReturnCodes())
+                                    .containsExactly(
+                                            Mqtt3SubAckReturnCode.SUCCESS_MAXIMUM_QOS_1,
+                                            Mqtt3SubAckReturnCode.FAILURE));
+            inform(gateway, sub, "1.0.0");
+            Job job = job(sub);
+            gateway.next(upgrades);
+            platform.unlink(key(gatewayLogin), key(sub));
+
+            try (DeviceClient alone =
+                    DeviceClient.connect(platform.mqttPort(), sub).subscribe()) {
+                alone.nextPush();
+                platform.repush(job.id(), sub.productKey(), sub.deviceName());
+                alone.nextPush();
+            }
+            add(gateway, gatewayLogin);
+            assertThat(gateway.waiting(upgrades)).isZero();
         }
     }
 

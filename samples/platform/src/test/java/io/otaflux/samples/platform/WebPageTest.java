@@ -133,6 +133,15 @@ class WebPageTest {
     }
 
     @Test
+    void anAddressThatCannotBeReadIsRefused() throws Exception {
+        for (String path : List.of("/%zz", "/api/v1/products/%", "/api/v1/health?a=%zz", "/artifacts/%zz")) {
+            assertThat(statusOf("GET " + path + " HTTP/1.1\r\nHost: localhost"))
+                    .as(path)
+                    .isEqualTo(400);
+        }
+    }
+
+    @Test
     void anotherNameThatLeadsHereIsNotAnswered() throws Exception {
         for (String path : List.of("/", "/page/app.js", "/api/v1/health", "/api/v1/products")) {
             assertThat(statusOf("GET " + path + " HTTP/1.1\r\nHost: evil.example:" + platform.httpPort()))
