@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import org.awaitility.core.ConditionTimeoutException;
 
 /** A {@link DeviceProgram}, or another program of the tests, that runs. */
 final class DeviceProcess implements AutoCloseable {
@@ -62,16 +63,20 @@ final class DeviceProcess implements AutoCloseable {
     }
 
     long awaitBytes(long bytes, Duration patience) {
-        return await("received " + bytes)
-                .atMost(patience)
-                .pollInterval(Duration.ofMillis(10))
-                .until(
-                        () -> output().lines()
-                                .filter(line -> line.matches("received [0-9]+"))
-                                .mapToLong(line -> Long.parseLong(line.substring(9)))
-                                .max()
-                                .orElse(0),
-                        received -> received >= bytes);
+        try {
+            return await("received " + bytes)
+                    .atMost(patience)
+                    .pollInterval(Duration.ofMillis(10))
+                    .until(
+                            () -> output().lines()
+                                    .filter(line -> line.matches("received [0-9]+"))
+                                    .mapToLong(line -> Long.parseLong(line.substring(9)))
+                                    .max()
+                                    .orElse(0),
+                            received -> received >= bytes);
+        } catch (ConditionTimeoutException e) {
+            throw new AssertionError("it does not get to " + bytes + " bytes; it said: " + output(), e);
+        }
     }
 
     /** Waits until it has said something that starts like that, and answers what. */
