@@ -254,6 +254,13 @@ class OtaTest {
         CountDownLatch go = new CountDownLatch(1);
         source.fault(bytes -> bytes.delaySubscription(
                 Mono.fromRunnable(() -> awaitLatch(go)).subscribeOn(Schedulers.boundedElastic())));
+        // What follows the end of a download follows it at once, and not when another thread gets to it.
+        ota.close();
+        ota = Ota.builder()
+                .source(source)
+                .store(MemoryStore.on(Schedulers.immediate()))
+                .client(client -> client.backoff(Backoff.none()))
+                .build();
         program();
         ota.on(2, (int code) -> downloads.add(code));
         channel.push(trigger("app", "2.0.0", md5(content)));
