@@ -19,7 +19,7 @@ import org.openjdk.jmh.results.ScalarResult;
 public final class CpuProfiler implements InternalProfiler {
 
     /** The name of the result, in microseconds. */
-    static final String CPU = "cpu";
+    public static final String CPU = "cpu";
 
     private static final OperatingSystemMXBean SYSTEM =
             (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
