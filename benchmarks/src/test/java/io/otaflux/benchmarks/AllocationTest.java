@@ -45,10 +45,10 @@ class AllocationTest {
     private static final Duration PATIENCE = Duration.ofMinutes(2);
     private static final int MEBI = 1 << 20;
     private static final int SMALL = 16;
-    private static final int LARGE = 80;
+    private static final int LARGE = 48;
 
-    /** How often it is tried until what is loaded, compiled and pooled once is there. */
-    private static final int ATTEMPTS = 8;
+    /** How often it is tried until all is there that is loaded, compiled and pooled once. */
+    private static final int ATTEMPTS = 6;
 
     /** Of the heap, for each MiB of a file. A copy takes a thousand times as much, and one object per 8 KiB twice. */
     private static final long BOUND = 1024;
