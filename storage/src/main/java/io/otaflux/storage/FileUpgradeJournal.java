@@ -239,14 +239,9 @@ final class FileUpgradeJournal implements UpgradeJournal {
     }
 
     private void write(List<Change> group) throws IOException {
-        Map<UpgradeKey, Entry> after;
-        synchronized (lock) {
-            after = new LinkedHashMap<>(entries);
-        }
-        group.forEach(change -> change.record.applyTo(after));
         FileChannel current = channel;
-        if (current == null || lines + group.size() > 2 * after.size() + SLACK) {
-            rewrite(after);
+        if (current == null || isWorthANewFile(group)) {
+            rewrite(after(group));
         } else {
             StringBuilder text = new StringBuilder();
             group.forEach(change -> text.append(Escaped.sealed(change.record.text())));
@@ -260,9 +255,21 @@ final class FileUpgradeJournal implements UpgradeJournal {
             lines += group.size();
         }
         synchronized (lock) {
-            entries.clear();
-            entries.putAll(after);
+            group.forEach(change -> change.record.applyTo(entries));
         }
+    }
+
+    private boolean isWorthANewFile(List<Change> group) {
+        int most = lines + group.size() - SLACK;
+        // What the group leaves is counted only where it could matter: that takes a copy of everything.
+        return most > 2 * (entries.size() - group.size()) && most > 2 * after(group).size();
+    }
+
+    /** What is true when the group is durable. Only the flush that runs changes the entries, so it may read them. */
+    private Map<UpgradeKey, Entry> after(List<Change> group) {
+        Map<UpgradeKey, Entry> after = new LinkedHashMap<>(entries);
+        group.forEach(change -> change.record.applyTo(after));
+        return after;
     }
 
     private void rewrite(Map<UpgradeKey, Entry> after) throws IOException {
