@@ -16,9 +16,7 @@ public final class Compare {
 
     private static final long ROOM = 5L << 30;
 
-    private static final List<Scenario> SCENARIOS = List.of(
-            // One a line.
-            new Download(), new Growth(), new Micro());
+    private static final List<Scenario> SCENARIOS = List.of(new Download(), new Growth(), new Micro());
 
     private final List<Scenario> scenarios;
     private final boolean smoke;

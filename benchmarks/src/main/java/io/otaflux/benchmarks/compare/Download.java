@@ -306,20 +306,12 @@ final class Download implements Scenario {
                     %s
                     [[ $sum == "$digest "* ]] || { echo "hashed $sum (expected: $digest)"; exit 1; }
                     """.formatted(location, certificate, file, digest, script));
-            return new Contestant() {
-                @Override
-                public String name() {
-                    return name;
-                }
-
-                /** A program has nothing to warm up: one sample is worth as much as another. */
-                @Override
-                public List<Sample> round(int repetitions) throws Exception {
-                    List<Sample> samples = new ArrayList<>(measured.round(1));
-                    Fetch.discard(file, digest);
-                    return samples;
-                }
-            };
+            // A program has nothing to warm up: one sample is worth as much as another.
+            return Contestant.of(name, repetitions -> {
+                List<Sample> samples = measured.round(1);
+                Fetch.discard(file, digest);
+                return samples;
+            });
         }
     }
 }
