@@ -78,7 +78,8 @@ final class Connections implements Scenario {
         report.table(
                 "Idle connections, subscribed",
                 "Mosquitto on loopback. What the process has more than with one of them, after a full collection, divided by"
-                        + " their number. One JVM, " + String.join(" ", OPTIONS) + ". Connections are made 64 at a time; a"
+                        + " their number. One JVM, " + String.join(" ", OPTIONS)
+                        + ". Connections are made 64 at a time; a"
                         + " gateway logs in no more than the platform's 200 devices in a second.",
                 List.of("contestant", RSS, HEAP, THREADS, "to connect s", "CPU s", "samples"),
                 rows);

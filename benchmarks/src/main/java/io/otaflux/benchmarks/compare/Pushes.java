@@ -43,7 +43,11 @@ final class Pushes {
         for (String session : sessions) {
             Mqtt3RxClient client = client(port, clientIdentifier(session));
             client.connectWith().cleanSession(false).applyConnect().blockingGet();
-            client.subscribeWith().topicFilter(FILTER).qos(MqttQos.AT_LEAST_ONCE).applySubscribe().blockingGet();
+            client.subscribeWith()
+                    .topicFilter(FILTER)
+                    .qos(MqttQos.AT_LEAST_ONCE)
+                    .applySubscribe()
+                    .blockingGet();
             client.disconnect().blockingAwait();
         }
         Mqtt3RxClient platform = client(port, "platform");

@@ -38,8 +38,8 @@ final class Topology implements AutoCloseable {
     private void answer(Mqtt3Publish request) {
         try {
             JsonNode asked = JSON.readTree(request.getPayloadAsBytes());
-            String answer = "{\"id\":\"" + asked.path("id").asText()
-                    + "\",\"code\":200,\"message\":\"success\",\"data\":[]}";
+            String answer =
+                    "{\"id\":\"" + asked.path("id").asText() + "\",\"code\":200,\"message\":\"success\",\"data\":[]}";
             client.publishWith()
                     .topic(request.getTopic() + "_reply")
                     .qos(MqttQos.AT_LEAST_ONCE)
