@@ -18,7 +18,7 @@ public final class Compare {
 
     private static final List<Scenario> SCENARIOS = List.of(
             // One a line.
-            new Download(), new Triggers(), new Connections());
+            new Download(), new Growth(), new Micro(), new Triggers(), new Connections());
 
     private final List<Scenario> scenarios;
     private final boolean smoke;

@@ -14,7 +14,7 @@ final class Connections implements Scenario {
     static final String HEAP = "heap KiB each";
     static final String THREADS = "threads";
 
-    private static final List<String> OPTIONS = List.of("-Xmx256m", "-XX:+UseSerialGC");
+    private static final List<String> OPTIONS = List.of("-Xmx256m", "-Xmn8m", "-XX:+UseSerialGC");
 
     @Override
     public String name() {
@@ -31,6 +31,7 @@ final class Connections implements Scenario {
         int scale = bench.smoke() ? 100 : 1;
         try (Mosquitto broker = Mosquitto.start(bench.disk());
                 Topology platform = new Topology(broker.port())) {
+            platform.open();
             List<Contestant> contestants = new ArrayList<>();
             for (int count : List.of(1_000, 5_000, 10_000)) {
                 contestants.add(connections(OtaFluxConnections.class, "OtaFlux", broker, count / scale));

@@ -57,7 +57,7 @@ final class OtaFluxTriggers {
                 })
                 .line());
         gateway.close().block();
-        long journaled = store.journal().entries().count().block();
+        long journaled = store.journal().entries().count().blockOptional().orElseThrow();
         if (journaled != count) {
             throw new IllegalStateException(journaled + " of " + count + " are in the journal");
         }

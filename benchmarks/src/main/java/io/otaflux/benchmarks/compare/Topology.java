@@ -25,6 +25,10 @@ final class Topology implements AutoCloseable {
                 .serverPort(port)
                 .buildAsync();
         client.connect().join();
+    }
+
+    /** Begins to answer. */
+    void open() {
         for (String login : new String[] {"login", "batch_login"}) {
             client.subscribeWith()
                     .topicFilter("/ext/session/+/+/combine/" + login)
