@@ -18,8 +18,6 @@ public final class Compare {
 
     private static final List<Scenario> SCENARIOS = List.of(
             // One a line.
-    private static final List<Scenario> SCENARIOS = List.of(
-            // One a line.
             new Download(),
             new ManySmall(),
             new Devices(),
