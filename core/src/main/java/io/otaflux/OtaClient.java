@@ -698,30 +698,30 @@ public final class OtaClient {
             }
             List<ArtifactStore.Stored> files = new ArrayList<>();
             AtomicLong before = new AtomicLong();
+            Function<Integer, Flux<UpgradeEvent>> fetch = index -> {
+                Artifact artifact = upgrade.trigger().artifacts().get(index);
+                return transfers
+                        .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
+                        .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
+                            if (step instanceof Transfers.Step.Moved moved) {
+                                sink.next(tell(
+                                        upgrade,
+                                        new UpgradeEvent.Received(
+                                                trigger, before.get() + moved.bytes(), size(trigger, moved.size()))));
+                            } else if (step instanceof Transfers.Step.Broke broke) {
+                                sink.next(tell(
+                                        upgrade,
+                                        new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
+                            } else if (step instanceof Transfers.Step.Arrived arrived) {
+                                upgrade.refer(arrived.stored());
+                                files.add(arrived.stored());
+                                before.addAndGet(arrived.stored().size());
+                            }
+                        });
+            };
+            int artifacts = trigger.artifacts().size();
             Flux<UpgradeEvent> fetching =
-                    InOrder.each(Flux.range(0, trigger.artifacts().size()), index -> {
-                        Artifact artifact = upgrade.trigger().artifacts().get(index);
-                        return transfers
-                                .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
-                                .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
-                                    if (step instanceof Transfers.Step.Moved moved) {
-                                        sink.next(tell(
-                                                upgrade,
-                                                new UpgradeEvent.Received(
-                                                        trigger,
-                                                        before.get() + moved.bytes(),
-                                                        size(trigger, moved.size()))));
-                                    } else if (step instanceof Transfers.Step.Broke broke) {
-                                        sink.next(tell(
-                                                upgrade,
-                                                new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
-                                    } else if (step instanceof Transfers.Step.Arrived arrived) {
-                                        upgrade.refer(arrived.stored());
-                                        files.add(arrived.stored());
-                                        before.addAndGet(arrived.stored().size());
-                                    }
-                                });
-                    });
+                    artifacts == 1 ? fetch.apply(0) : InOrder.each(Flux.range(0, artifacts), fetch);
             Flux<UpgradeEvent> downloaded = InOrder.of(
                     fetching, Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))));
             return limited(
