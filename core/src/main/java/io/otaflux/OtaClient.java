@@ -119,7 +119,8 @@ public final class OtaClient {
         this.transfers = new Transfers(source, store, builder.backoff, builder.minimumThroughput, permits, scheduler);
         this.recovery = journal.entries()
                 .collectList()
-                .flatMap(this::restore)
+                .flatMapMany(this::restore)
+                .then()
                 // An error is not kept: what could not be read now may be readable later.
                 .cache(done -> FOREVER, e -> Duration.ZERO, () -> FOREVER);
     }
@@ -505,9 +506,8 @@ public final class OtaClient {
         synchronized (owed) {
             owed.remove(upgrade.trigger().key());
         }
-        write(upgrade, State.ADMITTED, false, null)
-                .doOnSuccess(done -> upgrade.journaled())
-                .onErrorResume(OtaException.class, e -> {
+        Mono<Void> journaled = write(upgrade, State.ADMITTED, false, null).doOnSuccess(done -> upgrade.journaled());
+        InOrder.resumed(journaled, OtaException.class, e -> {
                     // Not journaled, so not taken on. The platform hears why and may push it again.
                     upgrade.settle();
                     return fail(upgrade, e).doOnNext(asides::emit).then();
@@ -608,13 +608,10 @@ public final class OtaClient {
     // ---- recovery -----------------------------------------------------------------------------------------------
 
     private Mono<Void> restore(List<UpgradeJournal.Entry> entries) {
-        return Flux.fromIterable(entries)
-                .concatMap(this::restore)
+        return InOrder.each(Flux.fromIterable(entries), this::restore)
                 // Everything is known by now; what could not be removed comes back after the next restart.
-                .onErrorResume(OtaException.class, e -> {
-                    log.warn("Could not tidy the journal: {}", e.toString());
-                    return Mono.empty();
-                })
+                .doOnError(OtaException.class, e -> log.warn("Could not tidy the journal: {}", e.toString()))
+                .onErrorComplete(OtaException.class)
                 .then();
     }
 
@@ -701,33 +698,36 @@ public final class OtaClient {
             }
             List<ArtifactStore.Stored> files = new ArrayList<>();
             AtomicLong before = new AtomicLong();
+            Function<Integer, Flux<UpgradeEvent>> fetch = index -> {
+                Artifact artifact = upgrade.trigger().artifacts().get(index);
+                return transfers
+                        .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
+                        .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
+                            if (step instanceof Transfers.Step.Moved moved) {
+                                sink.next(tell(
+                                        upgrade,
+                                        new UpgradeEvent.Received(
+                                                trigger, before.get() + moved.bytes(), size(trigger, moved.size()))));
+                            } else if (step instanceof Transfers.Step.Broke broke) {
+                                sink.next(tell(
+                                        upgrade,
+                                        new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
+                            } else if (step instanceof Transfers.Step.Arrived arrived) {
+                                upgrade.refer(arrived.stored());
+                                files.add(arrived.stored());
+                                before.addAndGet(arrived.stored().size());
+                            }
+                        });
+            };
+            int artifacts = trigger.artifacts().size();
             Flux<UpgradeEvent> fetching =
-                    InOrder.each(Flux.range(0, trigger.artifacts().size()), index -> {
-                        Artifact artifact = upgrade.trigger().artifacts().get(index);
-                        return transfers
-                                .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
-                                .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
-                                    if (step instanceof Transfers.Step.Moved moved) {
-                                        sink.next(tell(
-                                                upgrade,
-                                                new UpgradeEvent.Received(
-                                                        trigger,
-                                                        before.get() + moved.bytes(),
-                                                        size(trigger, moved.size()))));
-                                    } else if (step instanceof Transfers.Step.Broke broke) {
-                                        sink.next(tell(
-                                                upgrade,
-                                                new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
-                                    } else if (step instanceof Transfers.Step.Arrived arrived) {
-                                        upgrade.refer(arrived.stored());
-                                        files.add(arrived.stored());
-                                        before.addAndGet(arrived.stored().size());
-                                    }
-                                });
-                    });
-            return InOrder.of(fetching, Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))))
-                    .onErrorMap(e -> untranslated(e), OtaClient::unexpectedSource)
-                    .transform(stage -> limited(upgrade, OtaException.Stage.DOWNLOAD, stage));
+                    artifacts == 1 ? fetch.apply(0) : InOrder.each(Flux.range(0, artifacts), fetch);
+            Flux<UpgradeEvent> downloaded = InOrder.of(
+                    fetching, Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))));
+            return limited(
+                    upgrade,
+                    OtaException.Stage.DOWNLOAD,
+                    InOrder.mapped(downloaded, OtaClient::untranslated, OtaClient::unexpectedSource));
         });
     }
 
@@ -820,15 +820,15 @@ public final class OtaClient {
             if (!upgrade.beginInstallation()) {
                 return Flux.error(new Upgrade.Withdrawal("withdrawn"));
             }
-            Flux<Installer.Effect> effects = InOrder.orElse(
+            Flux<Installer.Effect> effects = InOrder.mapped(
+                    InOrder.orElse(
                             permits.around(Flux.defer(() -> installer.install(verified))),
                             Mono.error(() -> new InstallException(
                                     trigger.key() + ": the installer completed without an effect (expected: one)",
-                                    null)))
-                    .onErrorMap(
-                            e -> untranslated(e),
-                            e -> new InstallException(
-                                    trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e));
+                                    null))),
+                    OtaClient::untranslated,
+                    e -> new InstallException(
+                            trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e));
             Flux<UpgradeEvent> installed = InOrder.each(
                     effects,
                     effect -> write(
@@ -855,10 +855,11 @@ public final class OtaClient {
     private Mono<UpgradeEvent> confirm(Upgrade upgrade) {
         UpgradeTrigger trigger = upgrade.trigger();
         Installer installer = installer(trigger.module());
-        return Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version()))
-                .then(Mono.defer(() -> installer == null ? Mono.empty() : installer.confirm(trigger)))
-                .onErrorMap(
-                        e -> untranslated(e),
+        Mono<Void> told = Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version()))
+                .then(Mono.defer(() -> installer == null ? Mono.empty() : installer.confirm(trigger)));
+        return InOrder.mapped(
+                        told,
+                        OtaClient::untranslated,
                         e -> new InstallException(
                                 trigger.key() + ": " + e.getClass().getSimpleName() + " while confirming", e))
                 .then(Mono.defer(() -> upgrade.end() ? succeeded(upgrade) : Mono.empty()));
@@ -883,10 +884,7 @@ public final class OtaClient {
      * version runs all the same, and whoever is heard again confirms it.
      */
     private Mono<Void> confirmAside(Upgrade upgrade) {
-        return confirm(upgrade)
-                .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
-                .doOnNext(asides::emit)
-                .then();
+        return confirmed(upgrade, confirm(upgrade)).doOnNext(asides::emit).then();
     }
 
     /** The same of what was reached without installing it here. It goes on when the one who reported that cancels. */
@@ -894,9 +892,7 @@ public final class OtaClient {
         Sinks.Empty<Void> done = Sinks.empty();
         inBackground(
                 "confirmation",
-                confirm(upgrade)
-                        .doOnError(e -> upgrade.unreach())
-                        .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
+                confirmed(upgrade, confirm(upgrade).doOnError(e -> upgrade.unreach()))
                         .doOnNext(asides::emit)
                         .then()
                         .doOnSuccess(nothing -> done.tryEmitEmpty())
@@ -904,8 +900,11 @@ public final class OtaClient {
         return done.asMono();
     }
 
-    private static boolean isFailure(Throwable e) {
-        return e instanceof OtaException && !(e instanceof ChannelException);
+    private Mono<UpgradeEvent> confirmed(Upgrade upgrade, Mono<UpgradeEvent> confirmation) {
+        return InOrder.resumed(
+                confirmation,
+                OtaException.class,
+                e -> e instanceof ChannelException ? Mono.error(e) : fail(upgrade, e));
     }
 
     private Mono<UpgradeEvent> fail(Upgrade upgrade, OtaException cause) {
@@ -942,10 +941,13 @@ public final class OtaClient {
     }
 
     private static Mono<Void> lenient(Upgrade upgrade, Mono<Void> change) {
-        return change.onErrorResume(OtaException.class, e -> {
-            log.warn("Could not journal the end of {}: {}", upgrade.trigger().key(), e.toString());
-            return Mono.empty();
-        });
+        return change.doOnError(
+                        OtaException.class,
+                        e -> log.warn(
+                                "Could not journal the end of {}: {}",
+                                upgrade.trigger().key(),
+                                e.toString()))
+                .onErrorComplete(OtaException.class);
     }
 
     /**
@@ -979,8 +981,10 @@ public final class OtaClient {
 
     /** Ends the upgrade when a stage that was called by hand fails. */
     private <T> Mono<T> ending(Upgrade upgrade, Mono<T> stage) {
-        return InOrder.resumed(stage, OtaException.class, e -> fail(upgrade, e).then(Mono.<T>error(e)))
-                .onErrorMap(Upgrade.Withdrawal.class, e -> {
+        return InOrder.mapped(
+                InOrder.resumed(stage, OtaException.class, e -> fail(upgrade, e).then(Mono.<T>error(e))),
+                Upgrade.Withdrawal.class::isInstance,
+                e -> {
                     CancellationException cancelled = new CancellationException(e.getMessage());
                     cancelled.initCause(e);
                     return cancelled;

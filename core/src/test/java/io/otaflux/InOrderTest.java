@@ -2,6 +2,7 @@ package io.otaflux;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.otaflux.testkit.LossyOperators;
 import io.otaflux.testkit.Mutant;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -74,6 +75,10 @@ class InOrderTest {
                 .verifyComplete();
         StepVerifier.create(InOrder.resumed(Mono.<Integer>error(BROKEN), OtaException.class, e -> Mono.just(8)))
                 .verifyErrorMatches(BROKEN::equals);
+        StepVerifier.create(InOrder.mapped(Mono.error(BROKEN), BROKEN::equals, IllegalArgumentException::new))
+                .verifyErrorMatches(e -> e.getCause() == BROKEN);
+        StepVerifier.create(InOrder.mapped(Flux.error(BROKEN), e -> false, IllegalArgumentException::new))
+                .verifyErrorMatches(BROKEN::equals);
         StepVerifier.create(InOrder.repeated(Flux.just(1, 2), ends -> ends.take(1)))
                 .expectNext(1, 2, 1, 2)
                 .verifyComplete();
@@ -136,6 +141,11 @@ class InOrderTest {
                         "resumed of a Mono",
                         (first, next) ->
                                 InOrder.resumed(first.error(), IllegalStateException.class, e -> Mono.from(next))),
+                // Its only source, which may be subscribed to late.
+                Named.of(
+                        "mapped",
+                        (first, next) ->
+                                first.value().flatMapMany(value -> InOrder.mapped(Flux.from(next), e -> true, e -> e))),
                 Named.of("repeated", (first, next) -> {
                     AtomicBoolean again = new AtomicBoolean();
                     return InOrder.repeated(
@@ -161,6 +171,24 @@ class InOrderTest {
                 Named.of("concatWith", (first, next) -> first.empty().concatWith(next)),
                 Named.of("concat", (first, next) -> Flux.concat(List.of(first.empty(), next))),
                 Named.of("switchIfEmpty", (first, next) -> first.empty().flux().switchIfEmpty(next)));
+    }
+
+    @Test
+    void nobodyElseInCoreUsesReactorsOperators() {
+        // Those of InOrder itself, and of the callback interface, whose work ends with its store.
+        assertThat(LossyOperators.usedIn(InOrder.class))
+                .containsExactly(
+                        "InOrder.concat",
+                        "InOrder.concatMap",
+                        "InOrder.onErrorMap",
+                        "InOrder.onErrorResume",
+                        "InOrder.repeatWhen",
+                        "InOrder.switchIfEmpty",
+                        "Ota.flatMap",
+                        "Ota.onErrorMap",
+                        "Ota.onErrorResume",
+                        "Ota.retryWhen",
+                        "Ota.switchIfEmpty");
     }
 
     /** How one goes from the end of the first source to the next one. */

@@ -3,7 +3,6 @@ package io.otaflux.transport.http;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.ChannelOption;
-import io.netty.channel.FixedRecvByteBufAllocator;
 import io.netty.handler.codec.http.DefaultHttpHeaders;
 import io.netty.handler.codec.http.HttpHeaderNames;
 import io.netty.handler.codec.http.HttpHeaderValues;
@@ -83,9 +82,13 @@ public final class HttpArtifactSource implements ArtifactSource {
 
     private static final int MAX_REDIRECTS = 5;
     private static final Duration MAX_IDLE = Duration.ofSeconds(10);
+    /** How much the largest receive buffers may take together, in a process of any size. */
+    private static final long MAX_ROOM = 16 << 20;
+
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(5);
 
     private final HttpClient client;
+    private final Mono<HttpClient> secureClient;
     private final ConnectionProvider connections;
     private final LoopResources loops;
     private final boolean ownLoops;
@@ -110,7 +113,16 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .maxIdleTime(MAX_IDLE)
                 .evictInBackground(MAX_IDLE)
                 .build();
-        client = builder.customizer.apply(client(builder, networks));
+        HttpClient plain = client(builder, networks);
+        client = builder.customizer.apply(plain);
+        Duration handshakeTimeout = builder.connectTimeout;
+        UnaryOperator<HttpClient> customizer = builder.customizer;
+        secureClient = builder.tls()
+                .map(tls -> customizer.apply(plain.secure(SslProvider.builder()
+                        .sslContext(tls)
+                        .handshakeTimeout(handshakeTimeout)
+                        .build())))
+                .cache();
     }
 
     /** A source with default settings. */
@@ -134,12 +146,10 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .disableRetry(true)
                 .httpResponseDecoder(spec -> spec.maxChunkSize(Integer.MAX_VALUE))
                 .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, connectMillis)
-                .option(ChannelOption.RECVBUF_ALLOCATOR, new FixedRecvByteBufAllocator(builder.receiveBufferSize))
-                .option(ChannelOption.ALLOCATOR, builder.allocator)
-                .secure(SslProvider.builder()
-                        .sslContext(builder.sslContext())
-                        .handshakeTimeout(builder.connectTimeout)
-                        .build())
+                .option(ChannelOption.RECVBUF_ALLOCATOR, builder.receiveBuffers())
+                .option(
+                        ChannelOption.ALLOCATOR,
+                        builder.allocator == null ? ByteBufAllocator.DEFAULT : builder.allocator)
                 .doOnChannelInit((observer, channel, remote) -> {
                     channel.pipeline()
                             .addAfter(NettyPipeline.HttpCodec, "otaflux.discretion", new Discretion())
@@ -244,11 +254,14 @@ public final class HttpArtifactSource implements ArtifactSource {
         Flux<T> ask(Hop hop, long offset) {
             asked.add(hop.uri());
             String where = Locations.describe(hop.uri());
-            return client.doOnRequest((outgoing, connection) ->
-                            Discretion.of(connection.channel()).intend(hop.uri(), headers(hop, offset)))
-                    .get()
-                    .uri(Discretion.shown(hop.uri()))
-                    .responseConnection((response, connection) -> answer(hop, offset, where, response, connection))
+            Mono<HttpClient> chosen =
+                    "https".equalsIgnoreCase(hop.uri().getScheme()) ? secureClient : Mono.just(client);
+            return chosen.flatMapMany(http -> http.doOnRequest((outgoing, connection) ->
+                                    Discretion.of(connection.channel()).intend(hop.uri(), headers(hop, offset)))
+                            .get()
+                            .uri(Discretion.shown(hop.uri()))
+                            .responseConnection(
+                                    (response, connection) -> answer(hop, offset, where, response, connection)))
                     // A cancellation between the answer's arrival and its delivery: nobody else closes it then.
                     .doOnDiscard(Connection.class, Connection::dispose)
                     .onErrorMap(failure -> Passed.unwrap(failure, where, hop.reason()));
@@ -319,14 +332,14 @@ public final class HttpArtifactSource implements ArtifactSource {
         private Duration connectTimeout = Duration.ofSeconds(10);
         private Duration firstByteTimeout = Duration.ofSeconds(30);
         private Duration stallTimeout = Duration.ofSeconds(30);
-        private int receiveBufferSize = 1 << 20;
+        private int receiveBufferSize = 2 << 20;
         private int maxConnections = 64;
         private final Set<String> hosts = new HashSet<>();
         private final List<String> networks = new ArrayList<>();
         private final Set<Origin> origins = new HashSet<>();
         private UnaryOperator<HttpClient> customizer = UnaryOperator.identity();
         private boolean allowHttp;
-        private ByteBufAllocator allocator = ByteBufAllocator.DEFAULT;
+        private @Nullable ByteBufAllocator allocator;
         private @Nullable Proxy proxy;
         private @Nullable Collection<X509Certificate> trusted;
         private @Nullable Path clientCertificates;
@@ -357,9 +370,12 @@ public final class HttpArtifactSource implements ArtifactSource {
         }
 
         /**
-         * How many bytes are read from the socket at once, at most. Each download has one or two such buffers in flight,
-         * besides those that its subscriber keeps. Defaults to 1 MiB, which costs a third less processor time than
-         * Netty's small buffers; take less for many downloads at once in little memory.
+         * How many bytes are read from the socket at once, at most. A connection gets small buffers at first and larger ones
+         * while its reads fill them. Defaults to 2 MiB, which costs a third less processor time than Netty's small buffers;
+         * take less for many downloads at once in little memory.
+         *
+         * <p>Buffers above 256 KiB are of a pool of this source's: they take an eighth of the heap's maximum together, at
+         * most 16 MiB, but four there are in any case. Downloads that find none left read 256 KiB at once.
          */
         public Builder receiveBufferSize(int receiveBufferSize) {
             if (receiveBufferSize < 1_024) {
@@ -504,7 +520,10 @@ public final class HttpArtifactSource implements ArtifactSource {
             return this;
         }
 
-        /** Where receive buffers come from. Defaults to Netty's. */
+        /**
+         * Where receive buffers come from, the largest ones too. Defaults to Netty's for small ones and a pool of this source's
+         * for large ones.
+         */
         public Builder allocator(ByteBufAllocator allocator) {
             this.allocator = Objects.requireNonNull(allocator, "allocator");
             return this;
@@ -513,6 +532,20 @@ public final class HttpArtifactSource implements ArtifactSource {
         /** @throws IllegalArgumentException when the client's certificate or key cannot be used */
         public HttpArtifactSource build() {
             return new HttpArtifactSource(this);
+        }
+
+        private ReceiveBuffers receiveBuffers() {
+            long room = Math.min(MAX_ROOM, Runtime.getRuntime().maxMemory() / 8);
+            return new ReceiveBuffers(receiveBufferSize, allocator == null ? room : 0);
+        }
+
+        private Mono<SslContext> tls() {
+            if (allowHttp && trusted == null && clientCertificates == null) {
+                // Cannot be wrong and may not be needed: to read all that the system trusts takes longer than the whole
+                // of a small download.
+                return Mono.fromSupplier(new Builder()::sslContext).subscribeOn(Schedulers.boundedElastic());
+            }
+            return Mono.just(sslContext());
         }
 
         private SslContext sslContext() {
