@@ -269,9 +269,7 @@ public final class OtaClient {
                 ready.set(sink);
                 sink.onDispose(() -> stop(sink));
             });
-            Flux<Turn> intake = before.end()
-                    .then(recovery)
-                    .thenMany(Flux.defer(() -> {
+            Flux<Turn> intake = InOrder.after(before.end().then(recovery), Flux.defer(() -> {
                         lanes.running().forEach(this::start);
                         return now.to(channel, lanes);
                     }))
@@ -356,18 +354,18 @@ public final class OtaClient {
             Flux<UpgradeEvent> admitted = upgrade.isTracked()
                     ? Flux.just(tell(upgrade, new UpgradeEvent.Admitted(upgrade.trigger())))
                     : Flux.empty();
-            return admitted.concatWith(withInstaller(upgrade))
-                    .concatWith(downloading(upgrade))
-                    .concatMap(event -> event instanceof Downloaded downloaded
-                            ? Flux.concat(
+            Flux<UpgradeEvent> road = InOrder.each(
+                    InOrder.of(admitted, withInstaller(upgrade), downloading(upgrade)),
+                    event -> event instanceof Downloaded downloaded
+                            ? InOrder.of(
                                     Mono.just(event),
                                     verifying(upgrade, downloaded)
                                             .flatMapMany(verified ->
-                                                    Flux.concat(Mono.just(verified), installing(upgrade, verified))))
-                            : Mono.just(event))
-                    .onErrorResume(OtaException.class, e -> fail(upgrade, e))
+                                                    InOrder.of(Mono.just(verified), installing(upgrade, verified))))
+                            : Mono.just(event));
+            return InOrder.resumed(road, OtaException.class, e -> fail(upgrade, e))
                     // Whoever withdrew it sees to its end.
-                    .onErrorResume(Upgrade.Withdrawal.class, e -> Mono.empty())
+                    .onErrorComplete(Upgrade.Withdrawal.class)
                     .doOnCancel(() -> abandon(upgrade));
         });
     }
@@ -421,8 +419,7 @@ public final class OtaClient {
     public Mono<Installed> install(Verified verified) {
         return Mono.defer(() -> {
             Upgrade upgrade = verified.upgrade();
-            Mono<Installed> installed = withInstaller(upgrade)
-                    .thenMany(installing(upgrade, verified))
+            Mono<Installed> installed = InOrder.of(withInstaller(upgrade), installing(upgrade, verified))
                     .ofType(Installed.class)
                     .last();
             return ending(upgrade, installed);
@@ -704,8 +701,8 @@ public final class OtaClient {
             }
             List<ArtifactStore.Stored> files = new ArrayList<>();
             AtomicLong before = new AtomicLong();
-            return Flux.range(0, trigger.artifacts().size())
-                    .concatMap(index -> {
+            Flux<UpgradeEvent> fetching =
+                    InOrder.each(Flux.range(0, trigger.artifacts().size()), index -> {
                         Artifact artifact = upgrade.trigger().artifacts().get(index);
                         return transfers
                                 .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
@@ -727,8 +724,8 @@ public final class OtaClient {
                                         before.addAndGet(arrived.stored().size());
                                     }
                                 });
-                    })
-                    .concatWith(Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))))
+                    });
+            return InOrder.of(fetching, Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))))
                     .onErrorMap(e -> untranslated(e), OtaClient::unexpectedSource)
                     .transform(stage -> limited(upgrade, OtaException.Stage.DOWNLOAD, stage));
         });
@@ -752,24 +749,24 @@ public final class OtaClient {
     /** A fresh location, if what the platform offers now is still the same upgrade. */
     private Mono<Artifact> relocation(Upgrade upgrade, int index) {
         UpgradeTrigger before = upgrade.trigger();
-        return channel.refresh(before)
-                .<Artifact>handle((fresh, sink) -> {
-                    if (!fresh.key().equals(before.key())) {
-                        return;
-                    }
-                    RefusedException refusal = isDeltaForNobody(fresh) ? refusedDelta(fresh) : judgeArtifacts(fresh);
-                    if (refusal != null) {
-                        sink.error(refusal);
-                        return;
-                    }
-                    upgrade.relocate(fresh);
-                    sink.next(fresh.artifacts().get(index));
-                })
-                // It may have been pushed again in the meantime, by a platform that does not answer questions.
-                .switchIfEmpty(
-                        Mono.fromSupplier(() -> upgrade.trigger().artifacts().get(index))
-                                .filter(now -> !now.location()
-                                        .equals(before.artifacts().get(index).location())));
+        Mono<Artifact> offered = channel.refresh(before).handle((fresh, sink) -> {
+            if (!fresh.key().equals(before.key())) {
+                return;
+            }
+            RefusedException refusal = isDeltaForNobody(fresh) ? refusedDelta(fresh) : judgeArtifacts(fresh);
+            if (refusal != null) {
+                sink.error(refusal);
+                return;
+            }
+            upgrade.relocate(fresh);
+            sink.next(fresh.artifacts().get(index));
+        });
+        // It may have been pushed again in the meantime, by a platform that does not answer questions.
+        return InOrder.orElse(
+                offered,
+                Mono.fromSupplier(() -> upgrade.trigger().artifacts().get(index))
+                        .filter(now -> !now.location()
+                                .equals(before.artifacts().get(index).location())));
     }
 
     private Mono<Verified> verifying(Upgrade upgrade, Downloaded downloaded) {
@@ -823,29 +820,34 @@ public final class OtaClient {
             if (!upgrade.beginInstallation()) {
                 return Flux.error(new Upgrade.Withdrawal("withdrawn"));
             }
-            Flux<UpgradeEvent> installed = permits.around(Flux.defer(() -> installer.install(verified)))
-                    .switchIfEmpty(Mono.error(() -> new InstallException(
-                            trigger.key() + ": the installer completed without an effect (expected: one)", null)))
+            Flux<Installer.Effect> effects = InOrder.orElse(
+                            permits.around(Flux.defer(() -> installer.install(verified))),
+                            Mono.error(() -> new InstallException(
+                                    trigger.key() + ": the installer completed without an effect (expected: one)",
+                                    null)))
                     .onErrorMap(
                             e -> untranslated(e),
                             e -> new InstallException(
-                                    trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e))
-                    .concatMap(effect -> write(
+                                    trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e));
+            Flux<UpgradeEvent> installed = InOrder.each(
+                    effects,
+                    effect -> write(
                                     upgrade,
                                     effect == Installer.Effect.IMMEDIATE ? State.INSTALLED : State.AWAITING_RESTART,
                                     false,
                                     null)
                             .then(Mono.fromSupplier(() -> tell(upgrade, new Installed(trigger, effect)))));
-            return limited(upgrade, OtaException.Stage.INSTALL, installed)
-                    .concatWith(Flux.defer(
-                            () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)))
-                    .onErrorResume(ChannelException.class, e -> {
-                        log.warn(
-                                "{} is installed, and the platform refuses to hear it: {}",
-                                trigger.key(),
-                                e.toString());
-                        return Mono.empty();
-                    });
+            return InOrder.of(
+                            limited(upgrade, OtaException.Stage.INSTALL, installed),
+                            Mono.defer(
+                                    () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)))
+                    .doOnError(
+                            ChannelException.class,
+                            e -> log.warn(
+                                    "{} is installed, and the platform refuses to hear it: {}",
+                                    trigger.key(),
+                                    e.toString()))
+                    .onErrorComplete(ChannelException.class);
         });
     }
 
@@ -977,7 +979,7 @@ public final class OtaClient {
 
     /** Ends the upgrade when a stage that was called by hand fails. */
     private <T> Mono<T> ending(Upgrade upgrade, Mono<T> stage) {
-        return stage.onErrorResume(OtaException.class, e -> fail(upgrade, e).then(Mono.error(e)))
+        return InOrder.resumed(stage, OtaException.class, e -> fail(upgrade, e).then(Mono.<T>error(e)))
                 .onErrorMap(Upgrade.Withdrawal.class, e -> {
                     CancellationException cancelled = new CancellationException(e.getMessage());
                     cancelled.initCause(e);

@@ -53,6 +53,11 @@ final class Bench {
         return memory;
     }
 
+    /** What {@link #memory()} is, for the title of a table. */
+    String memoryName() {
+        return memory.startsWith("/dev/shm") ? "tmpfs" : "the disk";
+    }
+
     Report report() {
         return report;
     }

@@ -18,7 +18,11 @@ public final class Compare {
 
     private static final List<Scenario> SCENARIOS = List.of(
             // One a line.
-            new Download());
+            new Download(),
+            new Triggers(),
+            new Connections(),
+            new Growth(),
+            new Micro());
 
     private final List<Scenario> scenarios;
     private final boolean smoke;

@@ -96,6 +96,10 @@ interface Contestant {
                 command.add("-D" + Repetitions.COUNT + "=" + repetitions);
                 command.add("-D" + Repetitions.SMOKE + "=" + Repetitions.smoke());
                 command.addAll(jvmOptions);
+                if (Repetitions.smoke()) {
+                    // Half the time to start; the rest would be slower than anybody wants to measure.
+                    command.add("-XX:TieredStopAtLevel=1");
+                }
                 command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
                 command.addAll(List.of(args));
                 List<Sample> samples = new Child(name, command)

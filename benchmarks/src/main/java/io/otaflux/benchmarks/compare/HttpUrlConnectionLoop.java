@@ -1,20 +1,14 @@
 package io.otaflux.benchmarks.compare;
 
-import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.HttpURLConnection;
 import java.net.URI;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.KeyStore;
 import java.security.MessageDigest;
-import java.security.cert.CertificateFactory;
 import java.util.HexFormat;
 import javax.net.ssl.HttpsURLConnection;
-import javax.net.ssl.SSLContext;
-import javax.net.ssl.TrustManagerFactory;
 
 /**
  * What a program of today does that wants no library: a blocking loop over {@link HttpURLConnection} that hashes and writes
@@ -31,25 +25,11 @@ public final class HttpUrlConnectionLoop {
         Path target = Path.of(args[3]).resolve("loop.bin");
         if (args.length > 4) {
             HttpsURLConnection.setDefaultSSLSocketFactory(
-                    trusting(Path.of(args[4])).getSocketFactory());
+                    Fetch.context(Fetch.trust(Path.of(args[4]))).getSocketFactory());
         }
         Repetitions.of(
                 () -> download(URI.create(args[0]), args[1], Integer.parseInt(args[2]), target),
-                () -> Files.delete(target));
-    }
-
-    private static SSLContext trusting(Path pem) throws Exception {
-        KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
-        store.load(null, null);
-        try (InputStream certificate = new FileInputStream(pem.toFile())) {
-            store.setCertificateEntry(
-                    "authority", CertificateFactory.getInstance("X.509").generateCertificate(certificate));
-        }
-        TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-        trust.init(store);
-        SSLContext context = SSLContext.getInstance("TLS");
-        context.init(null, trust.getTrustManagers(), null);
-        return context;
+                () -> Fetch.discard(target, args[1]));
     }
 
     private static void download(URI location, String expected, int size, Path target) throws Exception {

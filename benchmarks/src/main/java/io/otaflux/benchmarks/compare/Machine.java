@@ -88,7 +88,10 @@ final class Machine {
                 process.getOutputStream().close();
                 String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
                 process.waitFor();
-                return text.lines().findFirst().map(line -> line.replaceAll("(?i)^" + name + " (version:? )?", ""));
+                return text.lines()
+                        .findFirst()
+                        .map(line -> line.replaceAll("(?i)^(gnu )?" + name + "[ /](version:? )?", "")
+                                .replaceAll("[ ,](\\(|built on|lib).*", ""));
             } catch (IOException e) {
                 return Optional.empty();
             } catch (InterruptedException e) {

@@ -9,7 +9,6 @@ import io.otaflux.UpgradeTrigger;
 import io.otaflux.storage.FileArtifactStore;
 import io.otaflux.transport.http.HttpArtifactSource;
 import java.net.URI;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -59,7 +58,7 @@ public final class OtaFluxDownload {
                             .flatMap(verified -> verified.file().moveTo(target))
                             .block(PATIENCE);
                 },
-                () -> Files.delete(target));
+                () -> Fetch.discard(target, digest.hex()));
         client.dispose();
         source.close().block(PATIENCE);
         store.close().block(PATIENCE);

@@ -8,7 +8,6 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
@@ -27,7 +26,9 @@ public final class SocketChannelLoop {
     public static void main(String... args) throws Exception {
         URI location = URI.create(args[0]);
         Path target = Path.of(args[3]).resolve("floor.bin");
-        Repetitions.of(() -> download(location, args[1], Long.parseLong(args[2]), target), () -> Files.delete(target));
+        Repetitions.of(
+                () -> download(location, args[1], Long.parseLong(args[2]), target),
+                () -> Fetch.discard(target, args[1]));
     }
 
     private static void download(URI location, String expected, long size, Path target) throws Exception {
@@ -63,7 +64,7 @@ public final class SocketChannelLoop {
     }
 
     /** Leaves in {@code buffer} what came after the head. */
-    private static void readHead(SocketChannel socket, ByteBuffer buffer) throws IOException {
+    static void readHead(SocketChannel socket, ByteBuffer buffer) throws IOException {
         while (true) {
             if (socket.read(buffer) < 0) {
                 throw new EOFException("no answer");
