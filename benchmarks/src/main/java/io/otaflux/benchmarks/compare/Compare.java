@@ -28,12 +28,15 @@ public final class Compare {
     private final boolean smoke;
     private final int rounds;
     private final Path out;
+    private final boolean requirePrograms;
 
-    Compare(List<Scenario> scenarios, boolean smoke, int rounds, Path out) {
+    /** @param requirePrograms whether it is a failure when a scenario is left out because a program is missing */
+    Compare(List<Scenario> scenarios, boolean smoke, int rounds, Path out, boolean requirePrograms) {
         this.scenarios = scenarios;
         this.smoke = smoke;
         this.rounds = smoke ? 1 : rounds;
         this.out = out;
+        this.requirePrograms = requirePrograms;
     }
 
     public static void main(String[] args) throws Exception {
@@ -63,8 +66,12 @@ public final class Compare {
             System.exit(2);
         }
         System.setProperty(Repetitions.SMOKE, Boolean.toString(smoke));
-        Compare compare = new Compare(chosen.isEmpty() ? SCENARIOS : chosen, smoke, rounds, out);
-        System.exit(compare.run() ? 0 : 1);
+        boolean requirePrograms = Boolean.parseBoolean(System.getenv("OTAFLUX_REQUIRE_PROGRAMS"));
+        Compare compare = new Compare(chosen.isEmpty() ? SCENARIOS : chosen, smoke, rounds, out, requirePrograms);
+        boolean fine = compare.run();
+        System.out.print(Files.readString(out.resolve("report.md")));
+        System.err.println("compare: the report is " + out.resolve("report.md"));
+        System.exit(fine ? 0 : 1);
     }
 
     private static String argument(String[] args, int index) {
@@ -99,10 +106,9 @@ public final class Compare {
         for (Scenario scenario : scenarios) {
             run(scenario, report, disk, memory);
         }
+        delete(List.of(disk, memory));
         machine.put("load average at the end", Machine.load());
         report.write(out);
-        System.out.print(report.markdown());
-        System.err.println("compare: the report is " + out.resolve("report.md"));
         return !report.hasFailures();
     }
 
@@ -114,7 +120,7 @@ public final class Compare {
                 .toList();
         if (!missing.isEmpty()) {
             String reason = "left out: " + String.join("; ", missing);
-            if (Boolean.parseBoolean(System.getenv("OTAFLUX_REQUIRE_PROGRAMS"))) {
+            if (requirePrograms) {
                 report.failed("all", reason);
             } else {
                 report.leftOut(reason);

@@ -9,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -28,7 +27,6 @@ import java.util.stream.Collectors;
 record Sample(double wall, double cpu, long rss, long allocated, Map<String, Double> more) {
 
     private static final String MARK = "sample ";
-    private static final ObjectMapper JSON = new ObjectMapper();
 
     Sample {
         more = Map.copyOf(more);
@@ -71,23 +69,12 @@ record Sample(double wall, double cpu, long rss, long allocated, Map<String, Dou
     String line() {
         String others = new TreeMap<>(more)
                 .entrySet().stream()
-                        .map(figure ->
-                                String.format(Locale.ROOT, "\"%s\":%s", figure.getKey(), number(figure.getValue())))
+                        // JSON has no word for what is not a number, and who looks for it gets just that.
+                        .filter(figure -> Double.isFinite(figure.getValue()))
+                        .map(figure -> "\"" + figure.getKey() + "\":" + figure.getValue())
                         .collect(Collectors.joining(","));
-        return String.format(
-                Locale.ROOT,
-                "%s{\"wall\":%s,\"cpu\":%s,\"rss\":%d,\"allocated\":%d,\"more\":{%s}}",
-                MARK,
-                number(wall),
-                number(cpu),
-                rss,
-                allocated,
-                others);
-    }
-
-    /** JSON has no word for what is not a number. */
-    private static String number(double value) {
-        return Double.isFinite(value) ? Double.toString(value) : "null";
+        return MARK + "{\"wall\":" + wall + ",\"cpu\":" + cpu + ",\"rss\":" + rss + ",\"allocated\":" + allocated
+                + ",\"more\":{" + others + "}}";
     }
 
     /** The sample in a line of output, if there is one. */
@@ -96,7 +83,7 @@ record Sample(double wall, double cpu, long rss, long allocated, Map<String, Dou
             return Optional.empty();
         }
         try {
-            return Optional.of(JSON.readValue(line.substring(MARK.length()), Sample.class));
+            return Optional.of(Json.MAPPER.readValue(line.substring(MARK.length()), Sample.class));
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("not a sample: " + line, e);
         }
@@ -148,5 +135,11 @@ record Sample(double wall, double cpu, long rss, long allocated, Map<String, Dou
             }
         }
         return all;
+    }
+
+    /** Apart from the rest, so that a child, which only prints, does not load it. */
+    private static final class Json {
+
+        static final ObjectMapper MAPPER = new ObjectMapper();
     }
 }
