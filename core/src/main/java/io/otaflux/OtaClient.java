@@ -119,7 +119,8 @@ public final class OtaClient {
         this.transfers = new Transfers(source, store, builder.backoff, builder.minimumThroughput, permits, scheduler);
         this.recovery = journal.entries()
                 .collectList()
-                .flatMap(this::restore)
+                .flatMapMany(this::restore)
+                .then()
                 // An error is not kept: what could not be read now may be readable later.
                 .cache(done -> FOREVER, e -> Duration.ZERO, () -> FOREVER);
     }
@@ -505,9 +506,8 @@ public final class OtaClient {
         synchronized (owed) {
             owed.remove(upgrade.trigger().key());
         }
-        write(upgrade, State.ADMITTED, false, null)
-                .doOnSuccess(done -> upgrade.journaled())
-                .onErrorResume(OtaException.class, e -> {
+        Mono<Void> journaled = write(upgrade, State.ADMITTED, false, null).doOnSuccess(done -> upgrade.journaled());
+        InOrder.resumed(journaled, OtaException.class, e -> {
                     // Not journaled, so not taken on. The platform hears why and may push it again.
                     upgrade.settle();
                     return fail(upgrade, e).doOnNext(asides::emit).then();
@@ -608,13 +608,10 @@ public final class OtaClient {
     // ---- recovery -----------------------------------------------------------------------------------------------
 
     private Mono<Void> restore(List<UpgradeJournal.Entry> entries) {
-        return Flux.fromIterable(entries)
-                .concatMap(this::restore)
+        return InOrder.each(Flux.fromIterable(entries), this::restore)
                 // Everything is known by now; what could not be removed comes back after the next restart.
-                .onErrorResume(OtaException.class, e -> {
-                    log.warn("Could not tidy the journal: {}", e.toString());
-                    return Mono.empty();
-                })
+                .doOnError(OtaException.class, e -> log.warn("Could not tidy the journal: {}", e.toString()))
+                .onErrorComplete(OtaException.class)
                 .then();
     }
 
@@ -883,10 +880,7 @@ public final class OtaClient {
      * version runs all the same, and whoever is heard again confirms it.
      */
     private Mono<Void> confirmAside(Upgrade upgrade) {
-        return confirm(upgrade)
-                .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
-                .doOnNext(asides::emit)
-                .then();
+        return confirmed(upgrade, confirm(upgrade)).doOnNext(asides::emit).then();
     }
 
     /** The same of what was reached without installing it here. It goes on when the one who reported that cancels. */
@@ -894,9 +888,7 @@ public final class OtaClient {
         Sinks.Empty<Void> done = Sinks.empty();
         inBackground(
                 "confirmation",
-                confirm(upgrade)
-                        .doOnError(e -> upgrade.unreach())
-                        .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
+                confirmed(upgrade, confirm(upgrade).doOnError(e -> upgrade.unreach()))
                         .doOnNext(asides::emit)
                         .then()
                         .doOnSuccess(nothing -> done.tryEmitEmpty())
@@ -904,8 +896,11 @@ public final class OtaClient {
         return done.asMono();
     }
 
-    private static boolean isFailure(Throwable e) {
-        return e instanceof OtaException && !(e instanceof ChannelException);
+    private Mono<UpgradeEvent> confirmed(Upgrade upgrade, Mono<UpgradeEvent> confirmation) {
+        return InOrder.resumed(
+                confirmation,
+                OtaException.class,
+                e -> e instanceof ChannelException ? Mono.error(e) : fail(upgrade, e));
     }
 
     private Mono<UpgradeEvent> fail(Upgrade upgrade, OtaException cause) {
@@ -942,10 +937,13 @@ public final class OtaClient {
     }
 
     private static Mono<Void> lenient(Upgrade upgrade, Mono<Void> change) {
-        return change.onErrorResume(OtaException.class, e -> {
-            log.warn("Could not journal the end of {}: {}", upgrade.trigger().key(), e.toString());
-            return Mono.empty();
-        });
+        return change.doOnError(
+                        OtaException.class,
+                        e -> log.warn(
+                                "Could not journal the end of {}: {}",
+                                upgrade.trigger().key(),
+                                e.toString()))
+                .onErrorComplete(OtaException.class);
     }
 
     /**

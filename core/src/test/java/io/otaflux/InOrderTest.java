@@ -2,6 +2,7 @@ package io.otaflux;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.otaflux.testkit.LossyOperators;
 import io.otaflux.testkit.Mutant;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -161,6 +162,22 @@ class InOrderTest {
                 Named.of("concatWith", (first, next) -> first.empty().concatWith(next)),
                 Named.of("concat", (first, next) -> Flux.concat(List.of(first.empty(), next))),
                 Named.of("switchIfEmpty", (first, next) -> first.empty().flux().switchIfEmpty(next)));
+    }
+
+    @Test
+    void nobodyElseInCoreUsesReactorsOperators() {
+        // Those of InOrder itself, and of the callback interface, whose work ends with its store.
+        assertThat(LossyOperators.usedIn(InOrder.class))
+                .containsExactly(
+                        "InOrder.concat",
+                        "InOrder.concatMap",
+                        "InOrder.onErrorResume",
+                        "InOrder.repeatWhen",
+                        "InOrder.switchIfEmpty",
+                        "Ota.flatMap",
+                        "Ota.onErrorResume",
+                        "Ota.retryWhen",
+                        "Ota.switchIfEmpty");
     }
 
     /** How one goes from the end of the first source to the next one. */
