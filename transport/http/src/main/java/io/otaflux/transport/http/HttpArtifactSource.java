@@ -345,6 +345,7 @@ public final class HttpArtifactSource implements ArtifactSource {
         private @Nullable Path clientCertificates;
         private @Nullable Path clientKey;
         private @Nullable LoopResources loops;
+        private io.netty.handler.ssl.@Nullable SslProvider tls;
 
         private Builder() {}
 
@@ -454,6 +455,12 @@ public final class HttpArtifactSource implements ArtifactSource {
             return this;
         }
 
+        /** For tests. Otherwise OpenSSL or BoringSSL does it where it is on the class path, and the JDK where not. */
+        Builder tls(io.netty.handler.ssl.SslProvider provider) {
+            this.tls = provider;
+            return this;
+        }
+
         /** The proxy through which every request goes. Defaults to none. */
         public Builder proxy(Proxy proxy) {
             this.proxy = Objects.requireNonNull(proxy, "proxy");
@@ -550,7 +557,8 @@ public final class HttpArtifactSource implements ArtifactSource {
 
         private SslContext sslContext() {
             // The check of the host name is part of the context itself, so that no other setting can lose it.
-            SslContextBuilder builder = SslContextBuilder.forClient().endpointIdentificationAlgorithm("HTTPS");
+            SslContextBuilder builder =
+                    SslContextBuilder.forClient().sslProvider(tls).endpointIdentificationAlgorithm("HTTPS");
             if (trusted != null) {
                 builder.trustManager(trusted.toArray(new X509Certificate[0]));
             }

@@ -55,8 +55,7 @@ final class ReceiveBuffers extends DefaultMaxMessagesRecvByteBufAllocator {
     }
 
     @Override
-    @SuppressWarnings("deprecation") // The only kind of handle that there is.
-    public RecvByteBufAllocator.Handle newHandle() {
+    public RecvByteBufAllocator.ExtendedHandle newHandle() {
         return new Handle();
     }
 

@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.netty.handler.ssl.SslContextBuilder;
+import io.netty.handler.ssl.SslProvider;
 import io.otaflux.ArtifactSource;
 import io.otaflux.ArtifactSource.Request;
 import io.otaflux.OtaException;
@@ -60,6 +61,15 @@ class HttpTlsTest {
         sources.forEach(source -> source.close().block(PATIENCE));
     }
 
+    /** Who does TLS; {@link HttpNativeTlsTest} has another. */
+    SslProvider provider() {
+        return SslProvider.JDK;
+    }
+
+    private HttpArtifactSource.Builder local() {
+        return Asking.local().tls(provider());
+    }
+
     @Test
     void aServerOfAConfiguredAuthorityIsTrusted() {
         Issued issued = authority.issue("localhost");
@@ -70,7 +80,7 @@ class HttpTlsTest {
     void authoritiesAreReadFromAFileToo() {
         Issued issued = authority.issue("localhost");
         HttpArtifactSource source =
-                keep(Asking.local().trustedCertificates(authority.pem()).build());
+                keep(local().trustedCertificates(authority.pem()).build());
 
         assertThat(fetch(source, issued)).isNull();
     }
@@ -78,7 +88,7 @@ class HttpTlsTest {
     @Test
     void aServerOfAnUnknownAuthorityIsRefused() {
         Issued issued = authority.issue("localhost");
-        assertRefused(fetch(keep(Asking.local().build()), issued), "");
+        assertRefused(fetch(keep(local().build()), issued), "");
     }
 
     @Test
@@ -90,7 +100,7 @@ class HttpTlsTest {
                 "javax.net.ssl.trustStore", system.trustStore("CANARY-changeit").toString());
         System.setProperty("javax.net.ssl.trustStorePassword", "CANARY-changeit");
         try {
-            assertThat(fetch(keep(Asking.local().build()), issued))
+            assertThat(fetch(keep(local().build()), issued))
                     .as("the system trusts it")
                     .isNull();
             assertRefused(fetch(trusting(authority), issued), "");
@@ -147,8 +157,7 @@ class HttpTlsTest {
     void aClientProvesItselfWithItsCertificate() {
         Issued issued = authority.issue("localhost");
         Issued client = authority.issue("device-1");
-        HttpArtifactSource known = keep(Asking.local()
-                .trustedCertificates(authority.pem())
+        HttpArtifactSource known = keep(local().trustedCertificates(authority.pem())
                 .clientCertificate(client.certificate(), client.key())
                 .build());
 
@@ -170,10 +179,8 @@ class HttpTlsTest {
 
     @Test
     void httpsIsNotRedirectedToHttp() {
-        downgrade(keep(Asking.local()
-                .trustedCertificates(authority.pem())
-                .allowHttp(true)
-                .build()));
+        downgrade(keep(
+                local().trustedCertificates(authority.pem()).allowHttp(true).build()));
         Mutant.assertCaught(
                 "no redirect from https to http",
                 () -> downgrade(new Naive(
@@ -226,7 +233,7 @@ class HttpTlsTest {
     void aHandshakeWithoutAnAnswerTimesOut() throws IOException {
         try (ServerSocket silent = new ServerSocket(0, 5, InetAddress.getByName("127.0.0.1"))) {
             HttpArtifactSource source =
-                    keep(Asking.local().connectTimeout(Duration.ofMillis(300)).build());
+                    keep(local().connectTimeout(Duration.ofMillis(300)).build());
             URI location = URI.create("https://localhost:" + silent.getLocalPort() + "/a");
 
             assertThat(failure(source, whole(location, 10)).reason()).isEqualTo(Reason.TIMEOUT);
@@ -238,13 +245,11 @@ class HttpTlsTest {
         Path garbage = Files.writeString(directory.resolve("garbage.pem"), "no certificate");
         Issued client = authority.issue("device-1");
 
-        assertThatThrownBy(() -> Asking.local().trustedCertificates(garbage))
+        assertThatThrownBy(() -> local().trustedCertificates(garbage)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> local().trustedCertificates(directory.resolve("none.pem")))
                 .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> Asking.local().trustedCertificates(directory.resolve("none.pem")))
-                .isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> Asking.local()
-                        .clientCertificate(client.certificate(), garbage)
-                        .build())
+        assertThatThrownBy(() ->
+                        local().clientCertificate(client.certificate(), garbage).build())
                 .isInstanceOf(IllegalArgumentException.class);
     }
 
@@ -268,9 +273,7 @@ class HttpTlsTest {
     }
 
     private HttpArtifactSource trusting(Certificates trusted) {
-        return keep(Asking.local()
-                .trustedCertificates(List.of(trusted.certificate()))
-                .build());
+        return keep(local().trustedCertificates(List.of(trusted.certificate())).build());
     }
 
     private HttpArtifactSource keep(HttpArtifactSource source) {

@@ -1,0 +1,128 @@
+package io.otaflux.transport.http;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.RecvByteBufAllocator;
+import io.otaflux.testkit.BufferLedger;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class ReceiveBuffersTest {
+
+    private static final int LARGE = 1 << 20;
+
+    private final BufferLedger ledger = new BufferLedger();
+    private final ReceiveBuffers buffers = new ReceiveBuffers(LARGE, 1);
+    private final RecvByteBufAllocator.ExtendedHandle handle = buffers.newHandle();
+
+    @AfterEach
+    void nothingIsLeftOver() {
+        ledger.assertNoLeaks();
+        assertThat(buffers.lent()).isZero();
+    }
+
+    @Test
+    void aConnectionBeginsSmallAndGrowsWhileItsReadsFillWhatTheyGet() {
+        assertThat(read(ReceiveBuffers.SMALL)).isEqualTo(ReceiveBuffers.SMALL);
+        assertThat(read(ReceiveBuffers.MEDIUM)).isEqualTo(ReceiveBuffers.MEDIUM);
+        assertThat(read(LARGE)).isEqualTo(LARGE);
+        assertThat(read(LARGE)).as("it is not asked for more").isEqualTo(LARGE);
+    }
+
+    @Test
+    void aReadThatFillsNothingLeavesTheSizeAsItIs() {
+        for (int i = 0; i < 10; i++) {
+            assertThat(read(16 * 1024)).isEqualTo(ReceiveBuffers.SMALL);
+        }
+    }
+
+    @Test
+    void severalSmallReadsMakeItSmallAgain() {
+        grow();
+        List<Integer> sizes = new ArrayList<>();
+        for (int i = 0; i < 12; i++) {
+            sizes.add(read(1));
+        }
+        assertThat(sizes).startsWith(LARGE, LARGE, LARGE, LARGE, ReceiveBuffers.MEDIUM);
+        assertThat(sizes).endsWith(ReceiveBuffers.SMALL);
+    }
+
+    @Test
+    void oneSmallReadIsNoReason() {
+        grow();
+        for (int i = 0; i < 10; i++) {
+            read(1);
+            read(LARGE / 2);
+        }
+        assertThat(read(LARGE)).isEqualTo(LARGE);
+    }
+
+    @Test
+    void theLargestAreFewAndUsedAgain() {
+        grow();
+        List<ByteBuf> taken = new ArrayList<>();
+        for (int i = 0; i < ReceiveBuffers.FEWEST; i++) {
+            taken.add(handle.allocate(ledger.allocator()));
+        }
+        long before = ledger.handedOut();
+        assertThat(taken).allMatch(buffer -> buffer.capacity() == LARGE);
+
+        ByteBuf beyond = handle.allocate(ledger.allocator());
+        assertThat(beyond.capacity()).isEqualTo(ReceiveBuffers.MEDIUM);
+        assertThat(ledger.handedOut()).isEqualTo(before + 1);
+
+        taken.remove(0).release();
+        ByteBuf again = handle.allocate(ledger.allocator());
+        assertThat(again.capacity()).isEqualTo(LARGE);
+        assertThat(again.readableBytes())
+                .as("what an earlier answer left in it")
+                .isZero();
+        taken.add(again);
+        taken.add(beyond);
+        taken.forEach(ByteBuf::release);
+    }
+
+    @Test
+    void aBufferIsLentUntilItsLastSliceIsReleased() {
+        grow();
+        ByteBuf buffer = handle.allocate(ledger.allocator()).writeZero(LARGE);
+        ByteBuf slice = buffer.readRetainedSlice(10);
+        buffer.release();
+        assertThat(buffers.lent()).isOne();
+        slice.release();
+        assertThat(buffers.lent()).isZero();
+    }
+
+    @Test
+    void withoutRoomAllBuffersAreOfTheAllocator() {
+        RecvByteBufAllocator.ExtendedHandle plain = new ReceiveBuffers(LARGE, 0).newHandle();
+        for (int i = 1; i <= 5; i++) {
+            ByteBuf buffer = plain.allocate(ledger.allocator());
+            assertThat(ledger.handedOut()).isEqualTo(i);
+            plain.attemptedBytesRead(buffer.writableBytes());
+            plain.lastBytesRead(buffer.writableBytes());
+            assertThat(buffer.capacity()).isLessThanOrEqualTo(LARGE);
+            buffer.release();
+        }
+        assertThat(plain.guess()).isEqualTo(LARGE);
+    }
+
+    private void grow() {
+        while (handle.guess() < LARGE) {
+            read(LARGE);
+        }
+    }
+
+    /** @return how large the buffer was of a read for which there are so many bytes */
+    private int read(int available) {
+        ByteBuf buffer = handle.allocate(ledger.allocator());
+        int size = buffer.writableBytes();
+        handle.attemptedBytesRead(size);
+        handle.lastBytesRead(Math.min(size, available));
+        buffer.release();
+        return size;
+    }
+}
