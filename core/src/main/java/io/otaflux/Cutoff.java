@@ -22,10 +22,11 @@ final class Cutoff {
         return Flux.defer(() -> {
             // What came first: null for nothing yet, empty for the end of the work itself.
             AtomicReference<@Nullable Optional<Throwable>> end = new AtomicReference<>();
-            return work.doOnComplete(() -> end.compareAndSet(null, Optional.empty()))
-                    .takeUntilOther(cause.filter(error -> end.compareAndSet(null, Optional.of(error)))
-                            .switchIfEmpty(Mono.never()))
-                    .concatWith(Mono.defer(() -> {
+            return InOrder.of(
+                    work.doOnComplete(() -> end.compareAndSet(null, Optional.empty()))
+                            .takeUntilOther(InOrder.orElse(
+                                    cause.filter(error -> end.compareAndSet(null, Optional.of(error))), Mono.never())),
+                    Mono.defer(() -> {
                         Optional<Throwable> first = end.get();
                         return first == null || first.isEmpty() ? Mono.empty() : Mono.error(first.get());
                     }));

@@ -119,7 +119,8 @@ public final class OtaClient {
         this.transfers = new Transfers(source, store, builder.backoff, builder.minimumThroughput, permits, scheduler);
         this.recovery = journal.entries()
                 .collectList()
-                .flatMap(this::restore)
+                .flatMapMany(this::restore)
+                .then()
                 // An error is not kept: what could not be read now may be readable later.
                 .cache(done -> FOREVER, e -> Duration.ZERO, () -> FOREVER);
     }
@@ -269,9 +270,7 @@ public final class OtaClient {
                 ready.set(sink);
                 sink.onDispose(() -> stop(sink));
             });
-            Flux<Turn> intake = before.end()
-                    .then(recovery)
-                    .thenMany(Flux.defer(() -> {
+            Flux<Turn> intake = InOrder.after(before.end().then(recovery), Flux.defer(() -> {
                         lanes.running().forEach(this::start);
                         return now.to(channel, lanes);
                     }))
@@ -356,18 +355,18 @@ public final class OtaClient {
             Flux<UpgradeEvent> admitted = upgrade.isTracked()
                     ? Flux.just(tell(upgrade, new UpgradeEvent.Admitted(upgrade.trigger())))
                     : Flux.empty();
-            return admitted.concatWith(withInstaller(upgrade))
-                    .concatWith(downloading(upgrade))
-                    .concatMap(event -> event instanceof Downloaded downloaded
-                            ? Flux.concat(
+            Flux<UpgradeEvent> road = InOrder.each(
+                    InOrder.of(admitted, withInstaller(upgrade), downloading(upgrade)),
+                    event -> event instanceof Downloaded downloaded
+                            ? InOrder.of(
                                     Mono.just(event),
                                     verifying(upgrade, downloaded)
                                             .flatMapMany(verified ->
-                                                    Flux.concat(Mono.just(verified), installing(upgrade, verified))))
-                            : Mono.just(event))
-                    .onErrorResume(OtaException.class, e -> fail(upgrade, e))
+                                                    InOrder.of(Mono.just(verified), installing(upgrade, verified))))
+                            : Mono.just(event));
+            return InOrder.resumed(road, OtaException.class, e -> fail(upgrade, e))
                     // Whoever withdrew it sees to its end.
-                    .onErrorResume(Upgrade.Withdrawal.class, e -> Mono.empty())
+                    .onErrorComplete(Upgrade.Withdrawal.class)
                     .doOnCancel(() -> abandon(upgrade));
         });
     }
@@ -421,8 +420,7 @@ public final class OtaClient {
     public Mono<Installed> install(Verified verified) {
         return Mono.defer(() -> {
             Upgrade upgrade = verified.upgrade();
-            Mono<Installed> installed = withInstaller(upgrade)
-                    .thenMany(installing(upgrade, verified))
+            Mono<Installed> installed = InOrder.of(withInstaller(upgrade), installing(upgrade, verified))
                     .ofType(Installed.class)
                     .last();
             return ending(upgrade, installed);
@@ -508,9 +506,8 @@ public final class OtaClient {
         synchronized (owed) {
             owed.remove(upgrade.trigger().key());
         }
-        write(upgrade, State.ADMITTED, false, null)
-                .doOnSuccess(done -> upgrade.journaled())
-                .onErrorResume(OtaException.class, e -> {
+        Mono<Void> journaled = write(upgrade, State.ADMITTED, false, null).doOnSuccess(done -> upgrade.journaled());
+        InOrder.resumed(journaled, OtaException.class, e -> {
                     // Not journaled, so not taken on. The platform hears why and may push it again.
                     upgrade.settle();
                     return fail(upgrade, e).doOnNext(asides::emit).then();
@@ -611,13 +608,10 @@ public final class OtaClient {
     // ---- recovery -----------------------------------------------------------------------------------------------
 
     private Mono<Void> restore(List<UpgradeJournal.Entry> entries) {
-        return Flux.fromIterable(entries)
-                .concatMap(this::restore)
+        return InOrder.each(Flux.fromIterable(entries), this::restore)
                 // Everything is known by now; what could not be removed comes back after the next restart.
-                .onErrorResume(OtaException.class, e -> {
-                    log.warn("Could not tidy the journal: {}", e.toString());
-                    return Mono.empty();
-                })
+                .doOnError(OtaException.class, e -> log.warn("Could not tidy the journal: {}", e.toString()))
+                .onErrorComplete(OtaException.class)
                 .then();
     }
 
@@ -704,8 +698,8 @@ public final class OtaClient {
             }
             List<ArtifactStore.Stored> files = new ArrayList<>();
             AtomicLong before = new AtomicLong();
-            return Flux.range(0, trigger.artifacts().size())
-                    .concatMap(index -> {
+            Flux<UpgradeEvent> fetching =
+                    InOrder.each(Flux.range(0, trigger.artifacts().size()), index -> {
                         Artifact artifact = upgrade.trigger().artifacts().get(index);
                         return transfers
                                 .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
@@ -727,8 +721,8 @@ public final class OtaClient {
                                         before.addAndGet(arrived.stored().size());
                                     }
                                 });
-                    })
-                    .concatWith(Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))))
+                    });
+            return InOrder.of(fetching, Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))))
                     .onErrorMap(e -> untranslated(e), OtaClient::unexpectedSource)
                     .transform(stage -> limited(upgrade, OtaException.Stage.DOWNLOAD, stage));
         });
@@ -752,24 +746,24 @@ public final class OtaClient {
     /** A fresh location, if what the platform offers now is still the same upgrade. */
     private Mono<Artifact> relocation(Upgrade upgrade, int index) {
         UpgradeTrigger before = upgrade.trigger();
-        return channel.refresh(before)
-                .<Artifact>handle((fresh, sink) -> {
-                    if (!fresh.key().equals(before.key())) {
-                        return;
-                    }
-                    RefusedException refusal = isDeltaForNobody(fresh) ? refusedDelta(fresh) : judgeArtifacts(fresh);
-                    if (refusal != null) {
-                        sink.error(refusal);
-                        return;
-                    }
-                    upgrade.relocate(fresh);
-                    sink.next(fresh.artifacts().get(index));
-                })
-                // It may have been pushed again in the meantime, by a platform that does not answer questions.
-                .switchIfEmpty(
-                        Mono.fromSupplier(() -> upgrade.trigger().artifacts().get(index))
-                                .filter(now -> !now.location()
-                                        .equals(before.artifacts().get(index).location())));
+        Mono<Artifact> offered = channel.refresh(before).handle((fresh, sink) -> {
+            if (!fresh.key().equals(before.key())) {
+                return;
+            }
+            RefusedException refusal = isDeltaForNobody(fresh) ? refusedDelta(fresh) : judgeArtifacts(fresh);
+            if (refusal != null) {
+                sink.error(refusal);
+                return;
+            }
+            upgrade.relocate(fresh);
+            sink.next(fresh.artifacts().get(index));
+        });
+        // It may have been pushed again in the meantime, by a platform that does not answer questions.
+        return InOrder.orElse(
+                offered,
+                Mono.fromSupplier(() -> upgrade.trigger().artifacts().get(index))
+                        .filter(now -> !now.location()
+                                .equals(before.artifacts().get(index).location())));
     }
 
     private Mono<Verified> verifying(Upgrade upgrade, Downloaded downloaded) {
@@ -823,29 +817,34 @@ public final class OtaClient {
             if (!upgrade.beginInstallation()) {
                 return Flux.error(new Upgrade.Withdrawal("withdrawn"));
             }
-            Flux<UpgradeEvent> installed = permits.around(Flux.defer(() -> installer.install(verified)))
-                    .switchIfEmpty(Mono.error(() -> new InstallException(
-                            trigger.key() + ": the installer completed without an effect (expected: one)", null)))
+            Flux<Installer.Effect> effects = InOrder.orElse(
+                            permits.around(Flux.defer(() -> installer.install(verified))),
+                            Mono.error(() -> new InstallException(
+                                    trigger.key() + ": the installer completed without an effect (expected: one)",
+                                    null)))
                     .onErrorMap(
                             e -> untranslated(e),
                             e -> new InstallException(
-                                    trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e))
-                    .concatMap(effect -> write(
+                                    trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e));
+            Flux<UpgradeEvent> installed = InOrder.each(
+                    effects,
+                    effect -> write(
                                     upgrade,
                                     effect == Installer.Effect.IMMEDIATE ? State.INSTALLED : State.AWAITING_RESTART,
                                     false,
                                     null)
                             .then(Mono.fromSupplier(() -> tell(upgrade, new Installed(trigger, effect)))));
-            return limited(upgrade, OtaException.Stage.INSTALL, installed)
-                    .concatWith(Flux.defer(
-                            () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)))
-                    .onErrorResume(ChannelException.class, e -> {
-                        log.warn(
-                                "{} is installed, and the platform refuses to hear it: {}",
-                                trigger.key(),
-                                e.toString());
-                        return Mono.empty();
-                    });
+            return InOrder.of(
+                            limited(upgrade, OtaException.Stage.INSTALL, installed),
+                            Mono.defer(
+                                    () -> upgrade.state() == State.AWAITING_RESTART ? Mono.empty() : confirm(upgrade)))
+                    .doOnError(
+                            ChannelException.class,
+                            e -> log.warn(
+                                    "{} is installed, and the platform refuses to hear it: {}",
+                                    trigger.key(),
+                                    e.toString()))
+                    .onErrorComplete(ChannelException.class);
         });
     }
 
@@ -881,10 +880,7 @@ public final class OtaClient {
      * version runs all the same, and whoever is heard again confirms it.
      */
     private Mono<Void> confirmAside(Upgrade upgrade) {
-        return confirm(upgrade)
-                .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
-                .doOnNext(asides::emit)
-                .then();
+        return confirmed(upgrade, confirm(upgrade)).doOnNext(asides::emit).then();
     }
 
     /** The same of what was reached without installing it here. It goes on when the one who reported that cancels. */
@@ -892,9 +888,7 @@ public final class OtaClient {
         Sinks.Empty<Void> done = Sinks.empty();
         inBackground(
                 "confirmation",
-                confirm(upgrade)
-                        .doOnError(e -> upgrade.unreach())
-                        .onErrorResume(OtaClient::isFailure, e -> fail(upgrade, (OtaException) e))
+                confirmed(upgrade, confirm(upgrade).doOnError(e -> upgrade.unreach()))
                         .doOnNext(asides::emit)
                         .then()
                         .doOnSuccess(nothing -> done.tryEmitEmpty())
@@ -902,8 +896,11 @@ public final class OtaClient {
         return done.asMono();
     }
 
-    private static boolean isFailure(Throwable e) {
-        return e instanceof OtaException && !(e instanceof ChannelException);
+    private Mono<UpgradeEvent> confirmed(Upgrade upgrade, Mono<UpgradeEvent> confirmation) {
+        return InOrder.resumed(
+                confirmation,
+                OtaException.class,
+                e -> e instanceof ChannelException ? Mono.error(e) : fail(upgrade, e));
     }
 
     private Mono<UpgradeEvent> fail(Upgrade upgrade, OtaException cause) {
@@ -940,10 +937,13 @@ public final class OtaClient {
     }
 
     private static Mono<Void> lenient(Upgrade upgrade, Mono<Void> change) {
-        return change.onErrorResume(OtaException.class, e -> {
-            log.warn("Could not journal the end of {}: {}", upgrade.trigger().key(), e.toString());
-            return Mono.empty();
-        });
+        return change.doOnError(
+                        OtaException.class,
+                        e -> log.warn(
+                                "Could not journal the end of {}: {}",
+                                upgrade.trigger().key(),
+                                e.toString()))
+                .onErrorComplete(OtaException.class);
     }
 
     /**
@@ -977,7 +977,7 @@ public final class OtaClient {
 
     /** Ends the upgrade when a stage that was called by hand fails. */
     private <T> Mono<T> ending(Upgrade upgrade, Mono<T> stage) {
-        return stage.onErrorResume(OtaException.class, e -> fail(upgrade, e).then(Mono.error(e)))
+        return InOrder.resumed(stage, OtaException.class, e -> fail(upgrade, e).then(Mono.<T>error(e)))
                 .onErrorMap(Upgrade.Withdrawal.class, e -> {
                     CancellationException cancelled = new CancellationException(e.getMessage());
                     cancelled.initCause(e);

@@ -3,6 +3,7 @@ package io.otaflux;
 import io.netty.buffer.ByteBuf;
 import io.netty.util.ReferenceCountUtil;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
@@ -83,11 +84,12 @@ final class Transfers {
      * @param relocation emits the artifact with a fresh location, or nothing
      */
     Flux<Step> fetch(Artifact artifact, boolean located, Mono<Artifact> relocation) {
-        return store.find(artifact.digests())
-                .<Step>map(Step.Arrived::new)
-                .flux()
-                .switchIfEmpty(Flux.defer(() -> join(artifact, located, relocation)))
+        return InOrder.orElse(arrived(artifact.digests()), Flux.defer(() -> join(artifact, located, relocation)))
                 .transform(Transfers::letGoOfWhatIsLate);
+    }
+
+    private Flux<Step> arrived(Collection<Digest> digests) {
+        return store.find(digests).<Step>map(Step.Arrived::new).flux();
     }
 
     /** A file that was found when nobody waited for it any more must not stay referenced. */
@@ -108,20 +110,19 @@ final class Transfers {
         Object content = artifact.digest().<Object>map(digest -> digest).orElse(artifact.location());
         return Flux.using(
                 () -> enter(content, transfer(artifact, located, relocation)),
-                place -> place.shared()
-                        .steps()
-                        .concatMap(step -> step instanceof Step.Committed committed
-                                ? store.find(List.of(committed.digest()))
-                                        .<Step>map(Step.Arrived::new)
-                                        .flux()
-                                        .switchIfEmpty(Flux.defer(() -> evicted(artifact, committed.digest())
-                                                .switchIfEmpty(join(artifact, located, relocation))))
-                                : Flux.just(step))
-                        .onErrorResume(
-                                // What failed was somebody else's location or length; ours may be good.
-                                e -> !place.first()
-                                        && (e instanceof SourceException || e instanceof LengthMismatchException),
-                                e -> Flux.defer(() -> join(artifact, located, relocation))),
+                place -> InOrder.resumed(
+                        InOrder.each(
+                                place.shared().steps(),
+                                step -> step instanceof Step.Committed committed
+                                        ? InOrder.orElse(
+                                                arrived(List.of(committed.digest())),
+                                                Flux.defer(() -> InOrder.orElse(
+                                                        evicted(artifact, committed.digest()),
+                                                        join(artifact, located, relocation))))
+                                        : Flux.just(step)),
+                        // What failed was somebody else's location or length; ours may be good.
+                        e -> !place.first() && (e instanceof SourceException || e instanceof LengthMismatchException),
+                        e -> Flux.defer(() -> join(artifact, located, relocation))),
                 place -> leave(place.shared()));
     }
 
@@ -226,8 +227,9 @@ final class Transfers {
     private Flux<Step> transfer(Artifact artifact, boolean located, Mono<Artifact> relocation) {
         return Flux.usingWhen(
                 store.open(artifact),
-                writer -> committed(artifact)
-                        .switchIfEmpty(Flux.defer(() -> new Transfer(artifact, located, relocation, writer).run())),
+                writer -> InOrder.orElse(
+                        committed(artifact),
+                        Flux.defer(() -> new Transfer(artifact, located, relocation, writer).run())),
                 ArtifactStore.Writer::close);
     }
 
@@ -279,17 +281,22 @@ final class Transfers {
         }
 
         Flux<Step> run() {
-            return Flux.defer(this::attempt)
-                    .repeatWhen(ends -> ends.takeWhile(end -> !complete)
-                            .concatMap(end -> pause.isZero() ? Mono.just(0L) : Mono.delay(pause, timer)))
-                    .concatWith(Flux.defer(this::commit));
+            return InOrder.of(
+                    InOrder.repeated(
+                            Flux.defer(this::attempt),
+                            ends -> InOrder.each(
+                                    ends.takeWhile(end -> !complete),
+                                    end -> pause.isZero() ? Mono.just(0L) : Mono.delay(pause, timer))),
+                    Flux.defer(this::commit));
         }
 
         /** One attempt. It completes in failure too when there is to be another one. */
         private Flux<Step> attempt() {
             pause = Duration.ZERO;
-            return locate().thenMany(permits.around(Flux.defer(this::align).concatWith(Flux.defer(this::ask))))
-                    .onErrorResume(OtaException.class, this::broke);
+            return InOrder.resumed(
+                    InOrder.after(locate(), permits.around(InOrder.of(Flux.defer(this::align), Flux.defer(this::ask)))),
+                    OtaException.class,
+                    this::broke);
         }
 
         private Mono<Void> locate() {
@@ -307,8 +314,7 @@ final class Transfers {
         }
 
         private Mono<Void> relocate(SourceException otherwise) {
-            return relocation
-                    .switchIfEmpty(Mono.error(otherwise))
+            return InOrder.orElse(relocation, Mono.error(otherwise))
                     .doOnNext(fresh -> {
                         artifact = fresh;
                         located = true;
@@ -325,7 +331,9 @@ final class Transfers {
             pieced = writer.offset() > 0;
             return writer.offset() == 0
                     ? Flux.empty()
-                    : writer.replay(hasher).thenMany(Flux.<Step>just(new Step.Moved(writer.offset(), size)));
+                    : writer.replay(hasher)
+                            .<Step>then(Mono.fromSupplier(() -> new Step.Moved(writer.offset(), size)))
+                            .flux();
         }
 
         private Flux<Step> ask() {
@@ -338,8 +346,9 @@ final class Transfers {
             ArtifactSource.Request request =
                     new ArtifactSource.Request(artifact, provable ? writer.offset() : 0, writer.validator());
             answered = false;
-            return Cutoff.of(source.<Step>read(request, content -> take(request, content)), watch(() -> !answered))
-                    .concatWith(Mono.defer(this::whole));
+            return InOrder.of(
+                    Cutoff.of(source.<Step>read(request, content -> take(request, content)), watch(() -> !answered)),
+                    Mono.defer(this::whole));
         }
 
         private Publisher<Step> take(ArtifactSource.Request request, ArtifactSource.Content content) {
@@ -383,8 +392,7 @@ final class Transfers {
             if (artifact.size() == Artifact.UNKNOWN_SIZE) {
                 size = content.size();
             }
-            return writer.begin(content.offset(), size, content.validator())
-                    .thenMany(Flux.defer(() -> {
+            return InOrder.after(writer.begin(content.offset(), size, content.validator()), Flux.defer(() -> {
                         // Slowness ends the bytes and not the append, so that what came is made durable.
                         Flux<ByteBuf> watched = Cutoff.of(bounded(content.bytes(), content.offset()), watch(() -> true))
                                 .doOnDiscard(ByteBuf.class, ByteBuf::release)
@@ -448,11 +456,14 @@ final class Transfers {
                 relocated = false;
             }
             if (e instanceof SourceException gone && mayHaveMoved(gone) && !relocated && located) {
-                return relocate(gone)
-                        .doOnSuccess(done -> relocated = true)
-                        .thenMany(Flux.<Step>empty())
+                return InOrder.resumed(
+                        relocate(gone)
+                                .doOnSuccess(done -> relocated = true)
+                                .<Step>then(Mono.empty())
+                                .flux(),
                         // The platform could not be asked, which says nothing about what it would have said.
-                        .onErrorResume(TransferException.class, unasked -> again(unasked, progress));
+                        TransferException.class,
+                        unasked -> again(unasked, progress));
             }
             return e instanceof TransferException interrupted ? again(interrupted, progress) : Flux.error(e);
         }
@@ -477,7 +488,7 @@ final class Transfers {
                 anew = true;
                 complete = false;
                 furthest = 0;
-                return writer.discard().thenMany(Flux.defer(this::run));
+                return InOrder.after(writer.discard(), Flux.defer(this::run));
             }
             return begun.then(Mono.defer(() -> writer.commit(digests)))
                     .doOnNext(ArtifactStore.Stored::release)

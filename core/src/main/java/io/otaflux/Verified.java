@@ -102,7 +102,7 @@ public final class Verified implements UpgradeEvent {
         public Flux<ByteBuf> read() {
             return Flux.defer(() -> {
                 Hasher hasher = new Hasher(Set.of(digest().algorithm()));
-                return stored.read().doOnNext(hasher::update).concatWith(Mono.defer(() -> check(hasher)));
+                return InOrder.of(stored.read().doOnNext(hasher::update), Mono.defer(() -> check(hasher)));
             });
         }
 

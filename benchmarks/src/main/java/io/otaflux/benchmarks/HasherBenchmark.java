@@ -2,9 +2,9 @@ package io.otaflux.benchmarks;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.buffer.Unpooled;
 import io.otaflux.Digest;
 import io.otaflux.Hasher;
-import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.List;
@@ -25,22 +25,26 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** What {@link Hasher} adds to the digest of the JDK that it wraps: one direct buffer of {@code size}, digest included. */
+/** What {@link Hasher} adds to the digest of the JDK that it wraps: one buffer of {@code size}, digest included. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
-@Fork(2)
-@Warmup(iterations = 3, time = 1)
-@Measurement(iterations = 5, time = 1)
+@Fork(1)
+@Warmup(iterations = 2, time = 400, timeUnit = TimeUnit.MILLISECONDS)
+@Measurement(iterations = 4, time = 400, timeUnit = TimeUnit.MILLISECONDS)
 public class HasherBenchmark {
 
     @Param({"MD5", "SHA-256"})
     public String algorithm = "";
 
-    @Param({"65536", "1048576"})
+    /** Whether the buffer is on the heap, or where sockets and files have theirs. */
+    @Param({"heap", "direct"})
+    public String memory = "";
+
+    @Param({"65536", "262144", "1048576", "4194304"})
     public int size;
 
-    private ByteBuf buffer = PooledByteBufAllocator.DEFAULT.directBuffer(0, 0);
+    private ByteBuf buffer = Unpooled.EMPTY_BUFFER;
     private Hasher hasher = new Hasher(Set.of(Digest.Algorithm.MD5));
     private MessageDigest digest = newDigest("MD5");
 
@@ -48,8 +52,10 @@ public class HasherBenchmark {
     public void open() {
         byte[] content = new byte[size];
         new Random(1).nextBytes(content);
-        buffer.release();
-        buffer = PooledByteBufAllocator.DEFAULT.directBuffer(size, size).writeBytes(content);
+        buffer = (memory.equals("heap")
+                        ? PooledByteBufAllocator.DEFAULT.heapBuffer(size, size)
+                        : PooledByteBufAllocator.DEFAULT.directBuffer(size, size))
+                .writeBytes(content);
         hasher = new Hasher(Set.of(Digest.Algorithm.named(algorithm)));
         digest = newDigest(algorithm);
     }
@@ -67,8 +73,11 @@ public class HasherBenchmark {
 
     @Benchmark
     public byte[] bareDigest() {
-        ByteBuffer bytes = buffer.nioBuffer();
-        digest.update(bytes);
+        if (buffer.hasArray()) {
+            digest.update(buffer.array(), buffer.arrayOffset(), size);
+        } else {
+            digest.update(buffer.nioBuffer());
+        }
         return digest.digest();
     }
 

@@ -2,7 +2,6 @@ package io.otaflux.benchmarks;
 
 import io.otaflux.Installer;
 import io.otaflux.OtaClient;
-import io.otaflux.UpgradeChannel;
 import io.otaflux.UpgradeEvent;
 import java.io.IOException;
 import java.time.Duration;
@@ -23,15 +22,16 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
+import reactor.core.Disposable;
 
 /**
- * One upgrade started by hand, so without journal and platform, with the bytes from memory: hashing, writing, synchronising,
- * committing, verifying, and moving the file to its place. It leaves the store with that, so each upgrade writes all of it.
+ * One upgrade with the bytes from memory: hashing, writing, synchronising, committing, verifying, and moving the file to its
+ * place. It leaves the store with that, so each upgrade writes all of it.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
 @OutputTimeUnit(TimeUnit.SECONDS)
-@Fork(2)
+@Fork(1)
 @Warmup(iterations = 3, time = 2)
 @Measurement(iterations = 5, time = 2)
 public class PipelineBenchmark {
@@ -40,49 +40,78 @@ public class PipelineBenchmark {
     public int mebibytes;
 
     private @Nullable Scene scene;
+    private @Nullable LocalChannel channel;
     private @Nullable OtaClient client;
+    private @Nullable Disposable running;
 
-    /** Beside upgrades per second: 10^6 bytes per second. */
-    @AuxCounters
+    /** What an upgrade takes from the heap, per MiB of it. */
+    @AuxCounters(AuxCounters.Type.EVENTS)
     @State(Scope.Thread)
-    public static class Bytes {
+    public static class Heap {
 
-        public double megabytes;
+        private Allocation allocation = new Allocation();
+        private double mebibytes;
 
         @Setup(Level.Iteration)
         public void reset() {
-            megabytes = 0;
+            allocation = new Allocation();
+            mebibytes = 0;
+        }
+
+        /** In bytes. */
+        public double allocatedPerMebibyte() {
+            return allocation.bytes() / mebibytes;
         }
     }
 
     @Setup(Level.Trial)
     public void open() {
         Scene opened = new Scene(mebibytes << 20);
-        scene = opened;
-        client = OtaClient.builder(UpgradeChannel.none(Scene.DEVICE))
+        LocalChannel platform = new LocalChannel();
+        OtaClient built = OtaClient.builder(platform)
                 .source(opened.source())
                 .store(opened.store())
                 .installer(
                         "app",
                         verified -> verified.file().moveTo(opened.target()).thenReturn(Installer.Effect.IMMEDIATE))
                 .build();
+        scene = opened;
+        channel = platform;
+        client = built;
+        running = built.upgrades().subscribe();
     }
 
     @TearDown(Level.Trial)
     public void close() throws IOException {
+        Objects.requireNonNull(running).dispose();
         Objects.requireNonNull(client).dispose();
         Objects.requireNonNull(scene).close();
     }
 
+    /** Pushed by a platform: admitted, journaled at each durable step, and confirmed. */
     @Benchmark
-    public UpgradeEvent upgrade(Bytes bytes) {
+    public UpgradeEvent pushed(Rates rates, Heap heap) throws InterruptedException {
+        Scene opened = Objects.requireNonNull(scene);
+        UpgradeEvent end = Objects.requireNonNull(channel).upgrade(opened.trigger());
+        count(rates, heap);
+        return end;
+    }
+
+    /** Started by hand, so without journal and platform. */
+    @Benchmark
+    public UpgradeEvent byHand(Rates rates, Heap heap) {
         Scene opened = Objects.requireNonNull(scene);
         UpgradeEvent end = Objects.requireNonNull(
                 Objects.requireNonNull(client).upgrade(opened.trigger()).blockLast(Duration.ofMinutes(1)));
         if (!(end instanceof UpgradeEvent.Succeeded)) {
             throw new IllegalStateException(end + " (expected: succeeded)");
         }
-        bytes.megabytes += opened.size() / 1e6;
+        count(rates, heap);
         return end;
+    }
+
+    private void count(Rates rates, Heap heap) {
+        rates.count((long) mebibytes << 20);
+        heap.mebibytes += mebibytes;
     }
 }

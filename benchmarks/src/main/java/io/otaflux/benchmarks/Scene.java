@@ -22,6 +22,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.reactivestreams.Publisher;
 import reactor.core.publisher.Flux;
@@ -41,6 +42,10 @@ final class Scene implements AutoCloseable {
     private final ArtifactStore store;
 
     Scene(int size) {
+        this(size, store -> store);
+    }
+
+    Scene(int size, UnaryOperator<FileArtifactStore.Builder> settings) {
         byte[] bytes = new byte[size];
         new Random(1).nextBytes(bytes);
         content = PooledByteBufAllocator.DEFAULT.directBuffer(size, size).writeBytes(bytes);
@@ -52,7 +57,8 @@ final class Scene implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        store = FileArtifactStore.in(directory.resolve("store"));
+        store = settings.apply(FileArtifactStore.builder(directory.resolve("store")))
+                .build();
     }
 
     ArtifactStore store() {
@@ -85,12 +91,16 @@ final class Scene implements AutoCloseable {
             @Override
             public <T> Flux<T> read(Request request, Function<Content, Publisher<T>> consumer) {
                 int start = Math.toIntExact(request.offset());
-                Flux<ByteBuf> bytes = Flux.range(0, (size() - start + CHUNK - 1) / CHUNK)
-                        .map(i ->
-                                content.retainedSlice(start + i * CHUNK, Math.min(CHUNK, size() - start - i * CHUNK)));
-                return Flux.defer(() -> consumer.apply(new Content(start, size(), null, bytes)));
+                return Flux.defer(() -> consumer.apply(new Content(start, size(), null, bytes(start, CHUNK))));
             }
         };
+    }
+
+    /** What comes from {@code start} on, in buffers of {@code chunk} bytes. */
+    Flux<ByteBuf> bytes(int start, int chunk) {
+        int left = size() - start;
+        return Flux.range(0, (left + chunk - 1) / chunk)
+                .map(i -> content.retainedSlice(start + i * chunk, Math.min(chunk, left - i * chunk)));
     }
 
     @Override

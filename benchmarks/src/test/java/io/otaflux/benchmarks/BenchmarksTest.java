@@ -18,9 +18,15 @@ class BenchmarksTest {
     @Test
     void everyBenchmarkRuns() throws RunnerException {
         Options once = new OptionsBuilder()
-                .include("io\\.otaflux\\.benchmarks\\..*")
+                .include("io\\.otaflux\\..*")
                 .param("size", "65536")
                 .param("mebibytes", "1")
+                .param("chunk", "262144")
+                .param("checkpoint", "1")
+                .param("joiners", "10")
+                .param("atOnce", "16")
+                .param("open", "10")
+                .param("devices", "2")
                 .forks(0)
                 .warmupIterations(0)
                 .measurementIterations(1)
@@ -32,13 +38,20 @@ class BenchmarksTest {
         Collection<RunResult> results = new Runner(once).run();
 
         assertThat(results)
-                .extracting(result -> result.getParams().getBenchmark().replace("io.otaflux.benchmarks.", ""))
+                .extracting(result -> result.getParams().getBenchmark().replaceAll(".*\\.(\\w+\\.\\w+)", "$1"))
                 .containsOnly(
+                        "AppendBenchmark.append",
                         "CallbackBenchmark.callbacks",
+                        "CallbackBenchmark.calls",
                         "CallbackBenchmark.stages",
                         "HasherBenchmark.bareDigest",
                         "HasherBenchmark.hasher",
-                        "PipelineBenchmark.upgrade");
+                        "JoinBenchmark.join",
+                        "JournalBenchmark.change",
+                        "PipelineBenchmark.byHand",
+                        "PipelineBenchmark.pushed",
+                        "ProgressBenchmark.progress",
+                        "PushBenchmark.read");
         assertThat(results)
                 .allSatisfy(result ->
                         assertThat(result.getPrimaryResult().getScore()).isPositive());

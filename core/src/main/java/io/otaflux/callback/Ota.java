@@ -36,6 +36,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -483,11 +484,9 @@ public final class Ota implements AutoCloseable {
     private Mono<Void> place(Downloaded downloaded, Path path, @Nullable UpgradeTrigger trigger) {
         ArtifactStore.Stored file = downloaded.files().get(0);
         return file.moveTo(path)
-                .then(Mono.<Void>fromCallable(() -> {
-                            fetched.put(path, new Fetched(trigger, downloaded, Fingerprint.of(path)));
-                            return null;
-                        })
-                        .subscribeOn(Schedulers.boundedElastic()))
+                .then(Mono.defer(() -> glance(() -> Fingerprint.of(path))))
+                .doOnNext(fingerprint -> fetched.put(path, new Fetched(trigger, downloaded, fingerprint)))
+                .then()
                 .onErrorMap(IOException.class, e -> unreadable(path, e))
                 .onErrorResume(OtaException.class, e -> fail(trigger, e).then(Mono.error(e)))
                 .doFinally(end -> file.release());
@@ -532,14 +531,22 @@ public final class Ota implements AutoCloseable {
     private Mono<Boolean> compared(Service active, Path path, long length, Digest expected) {
         Fetched here = fetched.get(path);
         UpgradeTrigger trigger = here == null ? null : here.trigger();
-        Mono<Boolean> comparison = Mono.fromCallable(
-                        () -> here != null && here.fingerprint().equals(Fingerprint.of(path)) ? here : null)
-                .subscribeOn(Schedulers.boundedElastic())
+        Mono<Boolean> comparison = Mono.defer(() ->
+                        glance(() -> here != null && here.fingerprint().equals(Fingerprint.of(path)) ? here : null))
                 .filter(file -> knows(file.downloaded(), expected.algorithm()))
                 .flatMap(file -> stage(active, file, length, expected))
                 .switchIfEmpty(Mono.defer(() -> read(path, length, expected)))
                 .onErrorResume(OtaException.class, e -> fail(trigger, e).then(Mono.error(e)));
         return working(trigger, comparison);
+    }
+
+    /**
+     * Asks the file system for what it knows of a file, on this thread if it is one that may block: the store's, or the
+     * program's own, which mostly is that of the callbacks. Another thread would cost more than the question.
+     */
+    private static <T> Mono<T> glance(Callable<? extends @Nullable T> question) {
+        Mono<T> answer = Mono.fromCallable(question);
+        return Schedulers.isInNonBlockingThread() ? answer.subscribeOn(Schedulers.boundedElastic()) : answer;
     }
 
     private static boolean knows(Downloaded downloaded, Digest.Algorithm algorithm) {
@@ -621,7 +628,7 @@ public final class Ota implements AutoCloseable {
         UpgradeTrigger trigger = here == null ? null : here.trigger();
         Digest named = trigger == null ? null : trigger.artifact().digest().orElse(null);
         Mono<Boolean> right = named == null
-                ? Mono.fromCallable(() -> hasLength(path, length)).subscribeOn(Schedulers.boundedElastic())
+                ? Mono.defer(() -> glance(() -> hasLength(path, length)))
                 : compared(active, path, length, named);
         Mono<Boolean> unpacked = right.then(Mono.defer(() -> unpacker.unpack(path, directory)))
                 .thenReturn(true)

@@ -43,6 +43,7 @@ public final class CutProxy implements AutoCloseable {
 
     private final ServerSocket listener;
     private final int target;
+    private final Thread accepting = new Thread(this::accept, "cut-proxy");
     private final List<Link> links = new CopyOnWriteArrayList<>();
     private final AtomicInteger accepted = new AtomicInteger();
     private final AtomicInteger cuts = new AtomicInteger();
@@ -61,7 +62,8 @@ public final class CutProxy implements AutoCloseable {
     public static CutProxy to(int port) {
         try {
             CutProxy proxy = new CutProxy(new ServerSocket(0, 1024, InetAddress.getLoopbackAddress()), port);
-            start("cut-proxy", proxy::accept);
+            proxy.accepting.setDaemon(true);
+            proxy.accepting.start();
             return proxy;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -110,9 +112,16 @@ public final class CutProxy implements AutoCloseable {
         links.forEach(link -> link.cut(end));
     }
 
+    /** Ends all connections. Whoever comes afterwards is refused. */
     @Override
     public void close() {
         closeQuietly(listener);
+        try {
+            // Until its thread has left the kernel, that one would still be handed the next connection.
+            accepting.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
         links.forEach(Link::close);
     }
 

@@ -33,12 +33,13 @@ class CutProxyTest {
 
     private final BlockingQueue<Socket> served = new LinkedBlockingQueue<>();
     private ServerSocket listener;
+    private Thread server;
     private CutProxy proxy;
 
     @BeforeEach
     void open() throws IOException {
         listener = new ServerSocket(0, 10, InetAddress.getLoopbackAddress());
-        Thread server = new Thread(this::serve, "server");
+        server = new Thread(this::serve, "server");
         server.setDaemon(true);
         server.start();
         proxy = CutProxy.to(listener.getLocalPort());
@@ -216,6 +217,8 @@ class CutProxyTest {
     @Test
     void aServerThatIsNotThereIsAReset() throws Exception {
         listener.close();
+        // Until its thread has left the kernel, that one would still be handed the next connection.
+        server.join();
         try (Socket client = connect()) {
             assertThatThrownBy(() -> client.getInputStream().read()).isInstanceOf(SocketException.class);
         }

@@ -36,6 +36,7 @@ import org.jspecify.annotations.Nullable;
 public final class FaultServer implements AutoCloseable {
 
     private final ServerSocket listening;
+    private final Thread accepting;
     private final Queue<Answer> script = new ArrayDeque<>();
     private final Set<Socket> open = ConcurrentHashMap.newKeySet();
     private final List<String> requests = new CopyOnWriteArrayList<>();
@@ -56,7 +57,7 @@ public final class FaultServer implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        daemon(this::accept);
+        accepting = daemon(this::accept);
     }
 
     /** Adds to the script. */
@@ -287,16 +288,21 @@ public final class FaultServer implements AutoCloseable {
         return sent.get();
     }
 
+    /** Ends all connections. Whoever comes afterwards is refused. */
     @Override
     public void close() {
         closed.countDown();
         try {
             listening.close();
+            // Until its thread has left the kernel, that one would still be handed the next connection.
+            accepting.join();
             for (Socket socket : open) {
                 socket.close();
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -342,10 +348,11 @@ public final class FaultServer implements AutoCloseable {
         }
     }
 
-    private static void daemon(Runnable task) {
+    private static Thread daemon(Runnable task) {
         Thread thread = new Thread(task, "fault-server");
         thread.setDaemon(true);
         thread.start();
+        return thread;
     }
 
     /** One request, seen from the server. */

@@ -95,7 +95,8 @@ public final class CommandInstaller implements Installer {
         return Mono.usingWhen(
                         Copy.work(Disk.REAL, place(), () -> new Run(createDirectory())),
                         run -> copy(verified, run.directory)
-                                .flatMap(files -> run.program(environment(verified, run.directory, files))),
+                                .flatMapMany(files -> run.program(environment(verified, run.directory, files)))
+                                .singleOrEmpty(),
                         run -> Copy.work(Disk.REAL, run.directory, run::end))
                 .thenReturn(effect)
                 .doOnNext(done -> installed = verified.trigger().key());
@@ -128,7 +129,7 @@ public final class CommandInstaller implements Installer {
             files.add(directory.resolve(names.add(name) ? name : files.size() + 1 + "-" + name));
         }
         return Flux.range(0, files.size())
-                .concatMap(i -> Copy.of(Disk.REAL, verified.files().get(i), files.get(i), () -> true), 0)
+                .flatMap(i -> Copy.of(Disk.REAL, verified.files().get(i), files.get(i), () -> true), 1)
                 .then(Mono.just(files));
     }
 

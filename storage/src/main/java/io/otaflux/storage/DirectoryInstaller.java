@@ -96,7 +96,8 @@ public final class DirectoryInstaller implements Installer {
             checkNames(verified);
             String name = name(verified);
             return Copy.work(disk, directory.path(), () -> isInUse(name))
-                    .flatMap(there -> there ? Mono.just(effect) : replaced(verified, name))
+                    .flatMapMany(there -> there ? Mono.just(effect) : replaced(verified, name))
+                    .singleOrEmpty()
                     .doOnNext(done -> installed = verified.trigger().key());
         });
     }
@@ -123,7 +124,7 @@ public final class DirectoryInstaller implements Installer {
         return Mono.usingWhen(
                 Copy.work(disk, directory.path(), () -> new Filling(directory.place(name))),
                 filling -> Flux.fromIterable(verified.files())
-                        .concatMap(file -> brought(file, filling), 0)
+                        .flatMap(file -> brought(file, filling), 1)
                         .then(Copy.work(disk, directory.path(), filling::finish)),
                 filling -> Copy.work(disk, directory.path(), filling::discard));
     }
@@ -134,10 +135,11 @@ public final class DirectoryInstaller implements Installer {
             return Copy.of(disk, file, filling.place.resolve(file.artifact().name()), () -> true);
         }
         return Copy.work(disk, directory.path(), () -> directory.place("archive"))
-                .flatMap(archive -> Copy.of(disk, file, archive, () -> {
+                .flatMapMany(archive -> Copy.of(disk, file, archive, () -> {
                     Archive.unpack(disk, archive, filling.place, limits);
                     return disk.delete(archive);
-                }));
+                }))
+                .singleOrEmpty();
     }
 
     /** A version of a directory that is being filled. */

@@ -12,10 +12,24 @@ final class Escaped {
     private static final String PLAIN = "._~:/@+()-";
     private static final int CHECKSUM = 8;
 
+    private static final boolean[] IS_PLAIN = new boolean[128];
+
+    static {
+        for (char c = 0; c < IS_PLAIN.length; c++) {
+            IS_PLAIN[c] = (c >= 'a' && c <= 'z')
+                    || (c >= 'A' && c <= 'Z')
+                    || (c >= '0' && c <= '9')
+                    || PLAIN.indexOf(c) >= 0;
+        }
+    }
+
     private Escaped() {}
 
     /** Replaces every byte of the UTF-8 form that is neither letter, digit nor one of {@code ._~:/@+()-} by {@code %XX}. */
     static String escape(String text) {
+        if (isPlain(text)) {
+            return text;
+        }
         StringBuilder escaped = new StringBuilder(text.length() + 16);
         for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
             if (isPlain(b)) {
@@ -45,8 +59,18 @@ final class Escaped {
         return bytes.toString(StandardCharsets.UTF_8);
     }
 
+    private static boolean isPlain(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            if (c >= IS_PLAIN.length || !IS_PLAIN[c]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     private static boolean isPlain(byte b) {
-        return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') || PLAIN.indexOf(b) >= 0;
+        return b >= 0 && IS_PLAIN[b];
     }
 
     /** {@code text}, which has no line end in it, as a line that begins with its own CRC-32C. */

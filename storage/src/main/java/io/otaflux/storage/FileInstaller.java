@@ -91,12 +91,13 @@ public final class FileInstaller implements Installer {
                         removeLeftovers();
                         return isInstalled(content);
                     })
-                    .flatMap(there -> there
+                    .flatMapMany(there -> there
                             ? Mono.just(effect)
                             : Copy.of(disk, content, temporary, () -> {
                                 replaceBy(temporary);
                                 return effect;
                             }))
+                    .singleOrEmpty()
                     .doOnNext(done -> installed = verified.trigger().key());
         });
     }

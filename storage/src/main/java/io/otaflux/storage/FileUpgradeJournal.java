@@ -59,8 +59,8 @@ final class FileUpgradeJournal implements UpgradeJournal {
     private final Disk disk;
     private final Executor executor;
 
-    /** What is durable, in the order in which the keys came. */
-    private final Map<UpgradeKey, Entry> entries = new LinkedHashMap<>();
+    /** What is durable, as it is written, in the order in which the keys came. */
+    private final Map<UpgradeKey, String> entries = new LinkedHashMap<>();
 
     private final Object lock = new Object();
     private List<Change> pending = new ArrayList<>();
@@ -154,7 +154,7 @@ final class FileUpgradeJournal implements UpgradeJournal {
             if (record.entry() == null) {
                 entries.remove(record.key());
             } else {
-                entries.put(record.key(), record.entry());
+                entries.put(record.key(), record.text());
             }
             return true;
         } catch (IllegalArgumentException e) {
@@ -174,17 +174,18 @@ final class FileUpgradeJournal implements UpgradeJournal {
             synchronized (lock) {
                 return Flux.fromIterable(List.copyOf(entries.values()));
             }
-        });
+        })
+                .mapNotNull(text -> JournalRecord.parse(text).entry());
     }
 
     @Override
     public Mono<Void> put(Entry entry) {
-        return Mono.create(sink -> submit(new Change(JournalRecord.put(entry), sink)));
+        return Mono.create(sink -> submit(new Change(entry.trigger().key(), entry, sink)));
     }
 
     @Override
     public Mono<Void> remove(UpgradeKey key) {
-        return Mono.create(sink -> submit(new Change(JournalRecord.remove(key), sink)));
+        return Mono.create(sink -> submit(new Change(key, null, sink)));
     }
 
     private void submit(Change change) {
@@ -239,17 +240,14 @@ final class FileUpgradeJournal implements UpgradeJournal {
     }
 
     private void write(List<Change> group) throws IOException {
-        Map<UpgradeKey, Entry> after;
-        synchronized (lock) {
-            after = new LinkedHashMap<>(entries);
-        }
-        group.forEach(change -> change.record.applyTo(after));
+        List<Line> changes = new ArrayList<>(group.size());
+        group.forEach(change -> changes.add(Line.of(change)));
         FileChannel current = channel;
-        if (current == null || lines + group.size() > 2 * after.size() + SLACK) {
-            rewrite(after);
+        if (current == null || isWorthANewFile(changes)) {
+            rewrite(after(changes));
         } else {
-            StringBuilder text = new StringBuilder();
-            group.forEach(change -> text.append(Escaped.sealed(change.record.text())));
+            StringBuilder text = new StringBuilder(512 * changes.size());
+            changes.forEach(line -> text.append(Escaped.sealed(line.text)));
             try {
                 disk.write(current, bytes(text));
                 disk.sync(current);
@@ -257,20 +255,30 @@ final class FileUpgradeJournal implements UpgradeJournal {
                 abandon(current, e);
                 throw e;
             }
-            lines += group.size();
+            lines += changes.size();
         }
         synchronized (lock) {
-            entries.clear();
-            entries.putAll(after);
+            changes.forEach(line -> line.applyTo(entries));
         }
     }
 
-    private void rewrite(Map<UpgradeKey, Entry> after) throws IOException {
+    private boolean isWorthANewFile(List<Line> group) {
+        int most = lines + group.size() - SLACK;
+        // What the group leaves is counted only where it could matter: that takes a copy of everything.
+        return most > 2 * (entries.size() - group.size()) && most > 2 * after(group).size();
+    }
+
+    /** What is true when the group is durable. Only the flush that runs changes the entries, so it may read them. */
+    private Map<UpgradeKey, String> after(List<Line> group) {
+        Map<UpgradeKey, String> after = new LinkedHashMap<>(entries);
+        group.forEach(line -> line.applyTo(after));
+        return after;
+    }
+
+    private void rewrite(Map<UpgradeKey, String> after) throws IOException {
         Path temporary = file.resolveSibling(file.getFileName() + SmallFile.TEMPORARY);
         StringBuilder text = new StringBuilder(Escaped.sealed(HEADER + VERSION));
-        after.values()
-                .forEach(entry ->
-                        text.append(Escaped.sealed(JournalRecord.put(entry).text())));
+        after.values().forEach(line -> text.append(Escaped.sealed(line)));
         disk.delete(temporary);
         FileChannel fresh = disk.create(temporary);
         try {
@@ -334,5 +342,25 @@ final class FileUpgradeJournal implements UpgradeJournal {
         }
     }
 
-    private record Change(JournalRecord record, MonoSink<Void> sink) {}
+    /** @param entry null to remove the one that is there */
+    private record Change(
+            UpgradeKey key, @Nullable Entry entry, MonoSink<Void> sink) {}
+
+    /** A change as it is written. */
+    private record Line(UpgradeKey key, boolean put, String text) {
+
+        static Line of(Change change) {
+            return change.entry == null
+                    ? new Line(change.key, false, JournalRecord.removal(change.key))
+                    : new Line(change.key, true, JournalRecord.text(change.entry));
+        }
+
+        void applyTo(Map<UpgradeKey, String> entries) {
+            if (put) {
+                entries.put(key, text);
+            } else {
+                entries.remove(key);
+            }
+        }
+    }
 }

@@ -13,7 +13,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -47,56 +46,74 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
         return new JournalRecord(key, null);
     }
 
-    void applyTo(Map<UpgradeKey, UpgradeJournal.Entry> entries) {
-        if (entry == null) {
-            entries.remove(key);
-        } else {
-            entries.put(key, entry);
-        }
+    String text() {
+        return entry == null ? removal(key) : text(entry);
     }
 
-    String text() {
-        StringBuilder text = new StringBuilder(entry == null ? REMOVE : PUT);
-        append(text, "product", key.device().product());
-        append(text, "device", key.device().name());
-        append(text, "module", key.module());
-        append(text, "version", key.version());
-        if (entry == null) {
-            key.digests().forEach(digests -> text.append(" digests=").append(text(digests)));
-            return text.toString();
+    /** What is written of {@code key} when its entry is removed. */
+    static String removal(UpgradeKey key) {
+        StringBuilder text = new StringBuilder(256).append(REMOVE);
+        append(text, key.device(), key.module(), key.version());
+        key.digests().forEach(digests -> append(text.append(" digests="), digests));
+        return text.toString();
+    }
+
+    /** What is written of {@code entry}: without the credentials in its locations, which then are not complete. */
+    static String text(UpgradeJournal.Entry entry) {
+        UpgradeTrigger trigger = entry.trigger();
+        List<String> locations = new ArrayList<>(trigger.artifacts().size());
+        boolean complete = entry.locationsComplete();
+        for (Artifact artifact : trigger.artifacts()) {
+            String bare = Locations.bare(artifact.location());
+            complete &= bare.equals(artifact.location().toString());
+            locations.add(bare);
         }
+        StringBuilder text = new StringBuilder(512).append(PUT);
+        append(text, trigger.device(), trigger.module(), trigger.version());
         append(text, "state", entry.state().name());
         append(text, "reported", Boolean.toString(entry.reported()));
-        append(text, "complete", Boolean.toString(entry.locationsComplete()));
-        for (Artifact artifact : entry.trigger().artifacts()) {
+        append(text, "complete", Boolean.toString(complete));
+        for (int i = 0; i < locations.size(); i++) {
+            Artifact artifact = trigger.artifacts().get(i);
             text.append(" artifact=").append(Escaped.escape(artifact.name()));
-            text.append('|').append(Escaped.escape(artifact.location().toString()));
-            text.append('|').append(artifact.size());
-            text.append('|').append(text(artifact.digests()));
+            text.append('|').append(Escaped.escape(locations.get(i)));
+            text.append('|').append(artifact.size()).append('|');
+            append(text, artifact.digests());
             if (artifact.signature() != null) {
                 append(text, "signature", artifact.signature());
             }
         }
-        if (entry.trigger().delta()) {
+        if (trigger.delta()) {
             append(text, "delta", "true");
         }
-        new TreeMap<>(entry.trigger().tags())
-                .forEach((name, value) -> text.append(" tag=")
-                        .append(Escaped.escape(name))
-                        .append('|')
-                        .append(Escaped.escape(value)));
+        if (!trigger.tags().isEmpty()) {
+            new TreeMap<>(trigger.tags())
+                    .forEach((name, value) -> text.append(" tag=")
+                            .append(Escaped.escape(name))
+                            .append('|')
+                            .append(Escaped.escape(value)));
+        }
         if (entry.detail() != null) {
             append(text, "detail", entry.detail());
         }
         return text.toString();
     }
 
+    private static void append(StringBuilder text, DeviceId device, String module, String version) {
+        append(text, "product", device.product());
+        append(text, "device", device.name());
+        append(text, "module", module);
+        append(text, "version", version);
+    }
+
     private static void append(StringBuilder text, String name, String value) {
         text.append(' ').append(name).append('=').append(Escaped.escape(value));
     }
 
-    private static String text(List<Digest> digests) {
-        return digests.stream().map(Digest::toString).collect(Collectors.joining(","));
+    private static void append(StringBuilder text, List<Digest> digests) {
+        for (int i = 0; i < digests.size(); i++) {
+            text.append(i == 0 ? "" : ",").append(digests.get(i));
+        }
     }
 
     /** @throws IllegalArgumentException when {@code line} is no record */

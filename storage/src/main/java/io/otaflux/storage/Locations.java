@@ -14,6 +14,11 @@ final class Locations {
 
     /** {@code location} without user-info, query and fragment: what is left names the artifact and opens nothing. */
     static URI withoutCredentials(URI location) {
+        return URI.create(bare(location));
+    }
+
+    /** The text of {@link #withoutCredentials}. */
+    static String bare(URI location) {
         StringBuilder bare = new StringBuilder();
         if (location.getScheme() != null) {
             bare.append(location.getScheme()).append(':');
@@ -37,7 +42,7 @@ final class Locations {
             // A scheme with nothing behind it is no URI.
             bare.append('/');
         }
-        return URI.create(bare.toString());
+        return bare.toString();
     }
 
     /** What is left of {@code location} without its credentials, as a name for a file: the SHA-256 in hexadecimal. */

@@ -59,8 +59,15 @@ final class PartWriter implements ArtifactStore.Writer {
      * next one, and releases what is queued.
      */
 
-    /** How many buffers may be on their way from the source to the medium. */
-    private static final int PREFETCH = 4;
+    /**
+     * How many bytes may be on their way from the source to the medium, if buffers stay as large as the latest ones: enough
+     * for one to arrive while another is hashed and written. Small buffers may be many, because asking for more costs a turn
+     * of the source's thread each time.
+     */
+    private static final int WINDOW = 4 << 20;
+
+    private static final int FEWEST_BUFFERS = 2;
+    private static final int MOST_BUFFERS = 32;
 
     /** After how many buffers the thread goes back to the pool. */
     private static final int TURN = 16;
@@ -514,7 +521,7 @@ final class PartWriter implements ArtifactStore.Writer {
 
         private final FluxSink<Long> sink;
         private final Hasher hasher;
-        private final Queue<ByteBuf> queue = Queues.<ByteBuf>get(PREFETCH).get();
+        private final Queue<ByteBuf> queue = Queues.<ByteBuf>get(MOST_BUFFERS).get();
         /** Above zero while somebody drains the queue or is about to. */
         private final AtomicInteger work = new AtomicInteger();
 
@@ -523,7 +530,11 @@ final class PartWriter implements ArtifactStore.Writer {
         /** Nothing is written any more; what is queued, and what still comes, is released. */
         private volatile boolean stopped;
 
-        private int consumed;
+        /** How many buffers were asked for and have not been written yet. */
+        private int awaited = FEWEST_BUFFERS;
+        /** How large buffers are: as the largest of late, which is forgotten little by little. */
+        private int usualLength = 1;
+
         private @Nullable Disposable alarm;
 
         Appending(FluxSink<Long> sink, Hasher hasher) {
@@ -572,7 +583,7 @@ final class PartWriter implements ArtifactStore.Writer {
 
         @Override
         protected void hookOnSubscribe(Subscription subscription) {
-            request(PREFETCH);
+            request(FEWEST_BUFFERS);
         }
 
         @Override
@@ -676,9 +687,13 @@ final class PartWriter implements ArtifactStore.Writer {
                                     checkpoints.interval.toNanos(),
                                     TimeUnit.NANOSECONDS);
                 }
-                if (++consumed == PREFETCH / 2) {
-                    consumed = 0;
-                    request(PREFETCH / 2);
+                awaited--;
+                usualLength = Math.max(length, usualLength - usualLength / 16);
+                int wanted = Math.max(FEWEST_BUFFERS, Math.min(MOST_BUFFERS, WINDOW / usualLength));
+                if (awaited <= wanted / 2) {
+                    int more = wanted - awaited;
+                    awaited = wanted;
+                    request(more);
                 }
             } catch (IOException | RuntimeException e) {
                 fail(e);

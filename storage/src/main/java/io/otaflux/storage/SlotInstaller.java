@@ -113,7 +113,7 @@ public final class SlotInstaller implements Installer {
      *     come up; what runs then is what the device came with. It errors with {@link StorageException}
      */
     public Mono<Boot> boot() {
-        return Copy.work(disk, directory, this::bootNow).flatMap(Mono::justOrEmpty);
+        return Copy.work(disk, directory, this::bootNow).handle((version, sink) -> version.ifPresent(sink::next));
     }
 
     private synchronized Optional<Boot> bootNow() throws IOException {
@@ -173,7 +173,8 @@ public final class SlotInstaller implements Installer {
             }
             Path filling = directory.resolve(FILLING + number.incrementAndGet());
             return Copy.work(disk, directory, () -> runsUnconfirmed(version))
-                    .flatMap(running -> running ? Mono.just(Effect.IMMEDIATE) : install(verified, version, filling));
+                    .flatMapMany(running -> running ? Mono.just(Effect.IMMEDIATE) : install(verified, version, filling))
+                    .singleOrEmpty();
         });
     }
 
@@ -181,13 +182,13 @@ public final class SlotInstaller implements Installer {
         return Mono.usingWhen(
                 Copy.work(disk, directory, () -> prepare(filling)),
                 spare -> Flux.fromIterable(verified.files())
-                        .concatMap(
+                        .flatMap(
                                 file -> Copy.of(
                                         disk,
                                         file,
                                         filling.resolve(file.artifact().name()),
                                         () -> true),
-                                0)
+                                1)
                         .then(Copy.work(disk, directory, () -> finish(spare, version, filling))),
                 spare -> Copy.work(disk, directory, () -> disk.deleteTree(filling)));
     }

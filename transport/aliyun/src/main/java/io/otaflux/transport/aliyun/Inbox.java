@@ -16,6 +16,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
@@ -270,15 +271,17 @@ final class Inbox {
 
         private final UpgradeTrigger trigger;
         private final DeviceModule module;
-        private final Runnable tellBroker;
-        private final AtomicBoolean told = new AtomicBoolean();
+
+        /** Null when it was told; who keeps the delivery then does not keep the message as well. */
+        private final AtomicReference<@Nullable Runnable> tellBroker;
+
         private boolean owed;
         private long number;
 
         private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
             this.trigger = trigger;
             this.module = new DeviceModule(trigger.device(), trigger.module());
-            this.tellBroker = tellBroker;
+            this.tellBroker = new AtomicReference<>(tellBroker);
             this.owed = owed;
         }
 
@@ -289,8 +292,9 @@ final class Inbox {
 
         @Override
         public void acknowledge() {
-            if (told.compareAndSet(false, true)) {
-                tellBroker.run();
+            Runnable untold = tellBroker.getAndSet(null);
+            if (untold != null) {
+                untold.run();
                 acknowledged.add(this);
                 tendSoon();
             }
@@ -306,7 +310,7 @@ final class Inbox {
         }
 
         private boolean isAcknowledged() {
-            return told.get();
+            return tellBroker.get() == null;
         }
 
         @Override

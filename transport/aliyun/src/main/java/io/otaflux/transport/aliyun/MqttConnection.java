@@ -29,6 +29,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLException;
@@ -50,8 +51,8 @@ final class MqttConnection {
 
     private static final Logger log = Loggers.getLogger(MqttConnection.class);
 
-    /** How much is taken from the library before it was worked on; the rest stays where it can be bounded. */
-    private static final int PREFETCH = 64;
+    /** How many messages of QoS 0 may wait to be worked on. The others are as many as the broker leaves in flight. */
+    private static final int UNRELIABLE = 1_024;
 
     /** How many topics one packet subscribes to. */
     private static final int FILTERS = 100;
@@ -60,6 +61,7 @@ final class MqttConnection {
 
     private final Mqtt3RxClient client;
     private final Disposable inbound;
+    private final AtomicInteger unreliable = new AtomicInteger();
     private final Sinks.Empty<Void> opened = Sinks.empty();
     private final Sinks.Empty<Void> lost = Sinks.empty();
     private volatile boolean isLost;
@@ -76,7 +78,11 @@ final class MqttConnection {
         // Before CONNECT: what the broker has queued would otherwise be acknowledged and dropped by the library.
         inbound = Flux.from(client.publishes(MqttGlobalPublishFilter.ALL, true))
                 .map(Inbound::new)
-                .publishOn(lane, PREFETCH)
+                .filter(Inbound::hasRoom)
+                // All of it: what is not taken at once the library goes through again and again, at every message and at
+                // every acknowledgement.
+                .publishOn(lane, Integer.MAX_VALUE)
+                .doOnNext(Inbound::makeRoom)
                 .subscribe(messages, gone -> log.debug("The message flow ended", gone));
     }
 
@@ -110,6 +116,7 @@ final class MqttConnection {
         var transport = MqttClient.builder()
                 .useMqttVersion3()
                 .identifier(login.clientIdentifier())
+                .executorConfig(Loops.take())
                 .simpleAuth()
                 .username(login.userName())
                 .password(login.password().value().getBytes(StandardCharsets.UTF_8))
@@ -234,7 +241,10 @@ final class MqttConnection {
         Mono<Void> goodbye = opened.asMono()
                 .then(Mono.defer(() -> Mono.<Void>from(client.disconnect().toFlowable())))
                 .onErrorResume(gone -> Mono.empty())
-                .doFinally(end -> inbound.dispose())
+                .doFinally(end -> {
+                    inbound.dispose();
+                    Loops.giveBack();
+                })
                 .cache();
         goodbye.subscribe();
         return goodbye.timeout(GOODBYE, Mono.empty());
@@ -294,6 +304,23 @@ final class MqttConnection {
 
         byte[] payload() {
             return publish.getPayloadAsBytes();
+        }
+
+        /** Tells whether it may wait with the others; one of QoS 0 may be lost. */
+        private boolean hasRoom() {
+            return publish.getQos() != MqttQos.AT_MOST_ONCE || unreliable.getAndIncrement() < UNRELIABLE || lose();
+        }
+
+        private boolean lose() {
+            unreliable.decrementAndGet();
+            log.debug("Too much at once: lost a message on {}", publish.getTopic());
+            return false;
+        }
+
+        private void makeRoom() {
+            if (publish.getQos() == MqttQos.AT_MOST_ONCE) {
+                unreliable.decrementAndGet();
+            }
         }
 
         /** Tells whether the broker waits for the acknowledgement; after the end of the connection it does not. */

@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,10 +33,12 @@ import org.jspecify.annotations.Nullable;
 final class PushReader {
 
     /** What a module's name looks like. */
-    private static final String NAME = "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}";
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,63}");
 
     /** What a version looks like. */
-    private static final String VERSION = "[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}";
+    private static final Pattern VERSION = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}");
+
+    private static final Pattern NUMBER = Pattern.compile("[0-9]{1,18}");
 
     /** How long a configuration may be: 64 KB. */
     private static final int MAX_CONFIGURATION = 64 * 1024;
@@ -70,7 +73,7 @@ final class PushReader {
             }
             module = optional(data, "module").orElse(moduleIfAbsent);
             // The reserved one is no platform's: an upgrade in its name would be one that nobody reports.
-            if (!module.matches(NAME) || module.equals(AliyunDevice.CONFIG_MODULE)) {
+            if (!NAME.matcher(module).matches() || module.equals(AliyunDevice.CONFIG_MODULE)) {
                 module = null;
                 throw new MalformedMessage("module: not a name");
             }
@@ -134,7 +137,7 @@ final class PushReader {
 
     /** The id as a version, which it nearly always could be. */
     private static String version(String id) {
-        if (id.matches(VERSION)) {
+        if (VERSION.matcher(id).matches()) {
             return id;
         }
         Hasher hasher = new Hasher(List.of(Digest.Algorithm.SHA_256));
@@ -217,7 +220,7 @@ final class PushReader {
     private static long size(JsonNode node, String field) throws MalformedMessage {
         JsonNode size = node.path(field);
         String digits = size.isIntegralNumber() || size.isTextual() ? size.asText() : "";
-        if (!digits.matches("[0-9]{1,18}")) {
+        if (!NUMBER.matcher(digits).matches()) {
             throw new MalformedMessage(field + ": " + kind(size) + " (expected: a number)");
         }
         return Long.parseLong(digits);

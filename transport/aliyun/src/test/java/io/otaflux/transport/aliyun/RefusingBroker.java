@@ -15,6 +15,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class RefusingBroker implements AutoCloseable {
 
     private final ServerSocket server;
+    private final Thread serving = new Thread(this::serve, "refusing-broker");
     private final AtomicInteger attempts = new AtomicInteger();
     private final int code;
 
@@ -33,9 +34,8 @@ final class RefusingBroker implements AutoCloseable {
             server.setReuseAddress(true);
             server.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
             RefusingBroker broker = new RefusingBroker(server, code);
-            Thread thread = new Thread(broker::serve, "refusing-broker");
-            thread.setDaemon(true);
-            thread.start();
+            broker.serving.setDaemon(true);
+            broker.serving.start();
             return broker;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -51,12 +51,17 @@ final class RefusingBroker implements AutoCloseable {
         return attempts.get();
     }
 
+    /** Whoever comes afterwards is refused, or finds another broker on this port. */
     @Override
     public void close() {
         try {
             server.close();
+            // Until its thread has left the kernel, that one would still be handed the next connection.
+            serving.join();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

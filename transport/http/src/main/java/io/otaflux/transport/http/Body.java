@@ -107,6 +107,7 @@ final class Body extends Flux<ByteBuf> {
 
         private final CoreSubscriber<? super ByteBuf> actual;
         private final AtomicLong demand = new AtomicLong();
+        private final LowWaterMark mark = new LowWaterMark(connection.channel());
         private volatile long waitingSince;
         private Subscription upstream = Operators.emptySubscription();
         private @Nullable Future<?> timer;
@@ -164,6 +165,7 @@ final class Body extends Flux<ByteBuf> {
                 fail(new LengthMismatchException(artifact.name(), size, offset + received));
                 return;
             }
+            mark.arrived(buffer.readableBytes(), size == Artifact.UNKNOWN_SIZE ? 0 : size - offset - received);
             waitingSince = System.nanoTime();
             demand.updateAndGet(n -> n == Long.MAX_VALUE ? n : n - 1);
             actual.onNext(buffer.retain());
@@ -203,6 +205,7 @@ final class Body extends Flux<ByteBuf> {
 
         private void finish() {
             done = true;
+            mark.reset();
             if (timer != null) {
                 timer.cancel(false);
                 timer = null;

@@ -3,7 +3,6 @@ package io.otaflux.transport.http;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.ChannelOption;
-import io.netty.channel.FixedRecvByteBufAllocator;
 import io.netty.handler.codec.http.DefaultHttpHeaders;
 import io.netty.handler.codec.http.HttpHeaderNames;
 import io.netty.handler.codec.http.HttpHeaderValues;
@@ -83,6 +82,9 @@ public final class HttpArtifactSource implements ArtifactSource {
 
     private static final int MAX_REDIRECTS = 5;
     private static final Duration MAX_IDLE = Duration.ofSeconds(10);
+    /** How much the largest receive buffers may take together, in a process of any size. */
+    private static final long MAX_ROOM = 16 << 20;
+
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(5);
 
     private final HttpClient client;
@@ -144,8 +146,10 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .disableRetry(true)
                 .httpResponseDecoder(spec -> spec.maxChunkSize(Integer.MAX_VALUE))
                 .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, connectMillis)
-                .option(ChannelOption.RECVBUF_ALLOCATOR, new FixedRecvByteBufAllocator(builder.receiveBufferSize))
-                .option(ChannelOption.ALLOCATOR, builder.allocator)
+                .option(ChannelOption.RECVBUF_ALLOCATOR, builder.receiveBuffers())
+                .option(
+                        ChannelOption.ALLOCATOR,
+                        builder.allocator == null ? ByteBufAllocator.DEFAULT : builder.allocator)
                 .doOnChannelInit((observer, channel, remote) -> {
                     channel.pipeline()
                             .addAfter(NettyPipeline.HttpCodec, "otaflux.discretion", new Discretion())
@@ -328,14 +332,14 @@ public final class HttpArtifactSource implements ArtifactSource {
         private Duration connectTimeout = Duration.ofSeconds(10);
         private Duration firstByteTimeout = Duration.ofSeconds(30);
         private Duration stallTimeout = Duration.ofSeconds(30);
-        private int receiveBufferSize = 1 << 20;
+        private int receiveBufferSize = 2 << 20;
         private int maxConnections = 64;
         private final Set<String> hosts = new HashSet<>();
         private final List<String> networks = new ArrayList<>();
         private final Set<Origin> origins = new HashSet<>();
         private UnaryOperator<HttpClient> customizer = UnaryOperator.identity();
         private boolean allowHttp;
-        private ByteBufAllocator allocator = ByteBufAllocator.DEFAULT;
+        private @Nullable ByteBufAllocator allocator;
         private @Nullable Proxy proxy;
         private @Nullable Collection<X509Certificate> trusted;
         private @Nullable Path clientCertificates;
@@ -366,9 +370,12 @@ public final class HttpArtifactSource implements ArtifactSource {
         }
 
         /**
-         * How many bytes are read from the socket at once, at most. Each download has one or two such buffers in flight,
-         * besides those that its subscriber keeps. Defaults to 1 MiB, which costs a third less processor time than
-         * Netty's small buffers; take less for many downloads at once in little memory.
+         * How many bytes are read from the socket at once, at most. A connection gets small buffers at first and larger ones
+         * while its reads fill them. Defaults to 2 MiB, which costs a third less processor time than Netty's small buffers;
+         * take less for many downloads at once in little memory.
+         *
+         * <p>Buffers above 256 KiB are of a pool of this source's: they take an eighth of the heap's maximum together, at
+         * most 16 MiB, but four there are in any case. Downloads that find none left read 256 KiB at once.
          */
         public Builder receiveBufferSize(int receiveBufferSize) {
             if (receiveBufferSize < 1_024) {
@@ -513,7 +520,10 @@ public final class HttpArtifactSource implements ArtifactSource {
             return this;
         }
 
-        /** Where receive buffers come from. Defaults to Netty's. */
+        /**
+         * Where receive buffers come from, the largest ones too. Defaults to Netty's for small ones and a pool of this source's
+         * for large ones.
+         */
         public Builder allocator(ByteBufAllocator allocator) {
             this.allocator = Objects.requireNonNull(allocator, "allocator");
             return this;
@@ -526,12 +536,15 @@ public final class HttpArtifactSource implements ArtifactSource {
 
         private Mono<SslContext> tls() {
             if (allowHttp && trusted == null && clientCertificates == null) {
-                // Cannot be wrong and may not be needed: to read all that the system trusts takes longer than the whole
-                // of
-                // a small download.
+                // Cannot be wrong and may not be needed: to read what the system trusts takes longer than a small download.
                 return Mono.fromSupplier(new Builder()::sslContext).subscribeOn(Schedulers.boundedElastic());
             }
             return Mono.just(sslContext());
+        }
+
+        private ReceiveBuffers receiveBuffers() {
+            long room = Math.min(MAX_ROOM, Runtime.getRuntime().maxMemory() / 8);
+            return new ReceiveBuffers(receiveBufferSize, allocator == null ? room : 0);
         }
 
         private SslContext sslContext() {

@@ -1,0 +1,21 @@
+package io.otaflux.storage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.otaflux.testkit.LossyOperators;
+import org.junit.jupiter.api.Test;
+
+class OperatorsTest {
+
+    @Test
+    void noOperatorLosesACancellationThatMatters() {
+        assertThat(LossyOperators.usedIn(FileArtifactStore.class))
+                .containsExactly(
+                        // The end of its run ends the program, and what is left of its start.
+                        "CommandInstaller.flatMap",
+                        "CommandInstaller.onErrorResume",
+                        // Closing goes on to its end whoever waits for it.
+                        "FileArtifactStore.onErrorResume",
+                        "FileArtifactStore.switchIfEmpty");
+    }
+}
