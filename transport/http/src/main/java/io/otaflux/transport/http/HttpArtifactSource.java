@@ -536,7 +536,8 @@ public final class HttpArtifactSource implements ArtifactSource {
 
         private Mono<SslContext> tls() {
             if (allowHttp && trusted == null && clientCertificates == null) {
-                // Cannot be wrong and may not be needed: to read what the system trusts takes longer than a small download.
+                // Cannot be wrong and may not be needed: to read what the system trusts takes longer than a small
+                // download.
                 return Mono.fromSupplier(new Builder()::sslContext).subscribeOn(Schedulers.boundedElastic());
             }
             return Mono.just(sslContext());
