@@ -19,6 +19,8 @@ public final class Compare {
     private static final List<Scenario> SCENARIOS = List.of(
             // One a line.
             new Download(),
+            new ManySmall(),
+            new Devices(),
             new Triggers(),
             new Connections(),
             new Growth(),

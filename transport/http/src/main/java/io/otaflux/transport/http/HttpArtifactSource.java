@@ -534,18 +534,18 @@ public final class HttpArtifactSource implements ArtifactSource {
             return new HttpArtifactSource(this);
         }
 
-        private Mono<SslContext> tls() {
-            if (allowHttp && trusted == null && clientCertificates == null) {
-                // Cannot be wrong and may not be needed: to read what the system trusts takes longer than a small
-                // download.
-                return Mono.fromSupplier(new Builder()::sslContext).subscribeOn(Schedulers.boundedElastic());
-            }
-            return Mono.just(sslContext());
-        }
-
         private ReceiveBuffers receiveBuffers() {
             long room = Math.min(MAX_ROOM, Runtime.getRuntime().maxMemory() / 8);
             return new ReceiveBuffers(receiveBufferSize, allocator == null ? room : 0);
+        }
+
+        private Mono<SslContext> tls() {
+            if (allowHttp && trusted == null && clientCertificates == null) {
+                // Cannot be wrong and may not be needed: to read all that the system trusts takes longer than the whole
+                // of a small download.
+                return Mono.fromSupplier(new Builder()::sslContext).subscribeOn(Schedulers.boundedElastic());
+            }
+            return Mono.just(sslContext());
         }
 
         private SslContext sslContext() {
