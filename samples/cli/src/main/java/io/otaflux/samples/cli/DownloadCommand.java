@@ -477,14 +477,10 @@ final class DownloadCommand implements Callable<Integer> {
     }
 
     private PrintWriter out() {
-        return spec == null
-                ? Otaflux.lines(System.out)
-                : spec.commandLine().getOut();
+        return spec == null ? Otaflux.lines(System.out) : spec.commandLine().getOut();
     }
 
     private PrintWriter err() {
-        return spec == null
-                ? Otaflux.lines(System.err)
-                : spec.commandLine().getErr();
+        return spec == null ? Otaflux.lines(System.err) : spec.commandLine().getErr();
     }
 }
