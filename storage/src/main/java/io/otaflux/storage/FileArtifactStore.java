@@ -1050,13 +1050,10 @@ public final class FileArtifactStore implements ArtifactStore {
         @Override
         public Flux<ByteBuf> read() {
             return Flux.generate(
-                            () -> Disk.openToRead(path(file)),
-                            FileArtifactStore.this::readNext,
+                            () -> openToRead(file),
+                            (FileChannel channel, SynchronousSink<ByteBuf> sink) -> readNext(file, channel, sink),
                             FileArtifactStore::closeAfterReading)
-                    .subscribeOn(scheduler)
-                    .onErrorMap(
-                            IOException.class,
-                            e -> disk.failure(Stage.DOWNLOAD, "Could not read the artifact", path(file), e));
+                    .subscribeOn(scheduler);
         }
 
         @Override
@@ -1102,7 +1099,19 @@ public final class FileArtifactStore implements ArtifactStore {
         }
     }
 
-    private FileChannel readNext(FileChannel channel, SynchronousSink<ByteBuf> sink) {
+    private FileChannel openToRead(Committed file) {
+        try {
+            return Disk.openToRead(path(file));
+        } catch (IOException e) {
+            throw unreadable(file, e);
+        }
+    }
+
+    private StorageException unreadable(Committed file, IOException e) {
+        return disk.failure(Stage.DOWNLOAD, "Could not read the artifact", path(file), e);
+    }
+
+    private FileChannel readNext(Committed file, FileChannel channel, SynchronousSink<ByteBuf> sink) {
         ByteBuf buffer = ByteBufAllocator.DEFAULT.directBuffer(READ_SIZE, READ_SIZE);
         try {
             checkOpen();
@@ -1111,7 +1120,9 @@ public final class FileArtifactStore implements ArtifactStore {
             } else {
                 sink.next(buffer.retain());
             }
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException e) {
+            sink.error(unreadable(file, e));
+        } catch (RuntimeException e) {
             sink.error(e);
         } finally {
             buffer.release();
