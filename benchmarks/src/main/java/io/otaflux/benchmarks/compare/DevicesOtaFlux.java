@@ -1,11 +1,9 @@
 package io.otaflux.benchmarks.compare;
 
 import io.otaflux.Artifact;
-import io.otaflux.DeviceId;
 import io.otaflux.Digest;
 import io.otaflux.Installer;
 import io.otaflux.OtaClient;
-import io.otaflux.UpgradeChannel;
 import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
 import io.otaflux.storage.FileArtifactStore;
@@ -35,14 +33,16 @@ public final class DevicesOtaFlux {
         int devices = Integer.parseInt(args[4]);
         HttpArtifactSource source =
                 HttpArtifactSource.builder().allowHttp(true).allowOrigin(base).build();
+        EagerChannel channel = new EagerChannel(Flux.range(1, devices)
+                .flatMapIterable(device -> List.of(
+                        trigger(base, digests, size, device, "shared", 0),
+                        trigger(base, digests, size, device, "own", device))));
         ManySmallFiles.fetchRepeatedly(
-                Path.of(args[3]),
-                2 * devices,
-                directory -> run(source, new Pushes(base, digests, size, devices), directory));
+                Path.of(args[3]), 2 * devices, directory -> run(source, channel, 2 * devices, directory));
         source.close().block(PATIENCE);
     }
 
-    private static int run(HttpArtifactSource source, Pushes channel, Path directory) {
+    private static int run(HttpArtifactSource source, EagerChannel channel, int upgrades, Path directory) {
         FileArtifactStore store = FileArtifactStore.in(directory);
         OtaClient ota = OtaClient.builder(channel)
                 .source(source)
@@ -51,7 +51,7 @@ public final class DevicesOtaFlux {
                 .build();
         int succeeded = ota.upgrades()
                 .ofType(UpgradeEvent.Ended.class)
-                .take(2L * channel.devices())
+                .take(upgrades)
                 .filter(UpgradeEvent.Succeeded.class::isInstance)
                 .count()
                 .blockOptional(PATIENCE)
@@ -62,46 +62,13 @@ public final class DevicesOtaFlux {
         return succeeded;
     }
 
-    /** A platform in this process that pushes everything as fast as it is taken. */
-    private record Pushes(URI base, List<String> digests, int size, int devices) implements UpgradeChannel {
-
-        @Override
-        public DeviceId device() {
-            return new DeviceId("product", "gateway");
-        }
-
-        @Override
-        public Flux<Delivery> triggers() {
-            return Flux.range(1, devices)
-                    .flatMapIterable(number -> List.of(delivery(number, "shared", 0), delivery(number, "own", number)))
-                    .mergeWith(Flux.never());
-        }
-
-        private Delivery delivery(int device, String module, int file) {
-            Artifact artifact = new Artifact(
-                    module,
-                    base.resolve(Integer.toString(file)),
-                    size,
-                    List.of(new Digest(Digest.Algorithm.SHA_256, digests.get(file))));
-            return new Push(new UpgradeTrigger(new DeviceId("product", "device-" + device), module, "1", artifact));
-        }
-
-        @Override
-        public Mono<Void> report(DeviceId device, String module, String version) {
-            return Mono.empty();
-        }
-
-        @Override
-        public Mono<Void> report(UpgradeEvent event) {
-            return Mono.empty();
-        }
-    }
-
-    private record Push(UpgradeTrigger trigger) implements UpgradeChannel.Delivery {
-
-        @Override
-        public void acknowledge() {
-            // Nothing here would deliver it again.
-        }
+    private static UpgradeTrigger trigger(
+            URI base, List<String> digests, int size, int device, String module, int file) {
+        Artifact artifact = new Artifact(
+                module,
+                base.resolve(Integer.toString(file)),
+                size,
+                List.of(new Digest(Digest.Algorithm.SHA_256, digests.get(file))));
+        return new UpgradeTrigger(EagerChannel.device(device), module, "1", artifact);
     }
 }

@@ -26,7 +26,7 @@ final class ManySmall implements Scenario {
     /** The second to fifth count: the programs are large, and compiled for some time. */
     private static final int REPETITIONS = 5;
 
-    private static final List<String> SMALL_HEAP = List.of("-Xmx64m", "-XX:+UseSerialGC");
+    private static final List<String> SMALL_HEAP = List.of("-Xmx128m", "-XX:+UseSerialGC");
     private static final List<String> HEAP = List.of("-Xmx512m");
 
     private static final String NOTE =

@@ -45,7 +45,7 @@ public final class ManySmallJdk {
                             .thenApply(response -> ManySmallFiles.isRight(read(response.body()), digest))
                     : client.sendAsync(request, BodyHandlers.ofByteArray())
                             .thenApply(response -> ManySmallFiles.isRight(write(file, response.body()), digest));
-            fetched.whenComplete((right, failure) -> {
+            CompletableFuture<Boolean> unused = fetched.whenComplete((right, failure) -> {
                 if (failure == null && right) {
                     verified.incrementAndGet();
                 }

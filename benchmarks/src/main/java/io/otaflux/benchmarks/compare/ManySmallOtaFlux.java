@@ -1,12 +1,9 @@
 package io.otaflux.benchmarks.compare;
 
 import io.otaflux.Artifact;
-import io.otaflux.DeviceId;
 import io.otaflux.Digest;
 import io.otaflux.OtaClient;
 import io.otaflux.OtaException;
-import io.otaflux.UpgradeChannel;
-import io.otaflux.UpgradeEvent;
 import io.otaflux.UpgradeTrigger;
 import io.otaflux.storage.FileArtifactStore;
 import io.otaflux.transport.http.HttpArtifactSource;
@@ -44,8 +41,8 @@ public final class ManySmallOtaFlux {
     private static int run(
             HttpArtifactSource source, URI base, List<String> digests, int size, Path directory, int atOnce) {
         FileArtifactStore store = FileArtifactStore.in(directory);
-        Pushes channel = new Pushes(base, digests, size);
-        OtaClient ota = OtaClient.builder(channel)
+        OtaClient ota = OtaClient.builder(new EagerChannel(
+                        Flux.range(0, digests.size()).map(number -> trigger(base, digests, size, number))))
                 .source(source)
                 .store(store)
                 .concurrency(atOnce)
@@ -66,48 +63,12 @@ public final class ManySmallOtaFlux {
         return verified.get();
     }
 
-    /** A platform in this process that pushes everything as fast as it is taken. */
-    private record Pushes(URI base, List<String> digests, int size) implements UpgradeChannel {
-
-        @Override
-        public DeviceId device() {
-            return new DeviceId("product", "gateway");
-        }
-
-        @Override
-        public Flux<Delivery> triggers() {
-            return Flux.range(0, digests.size()).<Delivery>map(this::delivery).mergeWith(Flux.never());
-        }
-
-        private Delivery delivery(int number) {
-            Artifact artifact = new Artifact(
-                    "app",
-                    base.resolve(Integer.toString(number)),
-                    size,
-                    List.of(new Digest(Digest.Algorithm.SHA_256, digests.get(number))));
-            UpgradeTrigger trigger =
-                    new UpgradeTrigger(new DeviceId("product", "device-" + number), "app", "1", artifact);
-            return new Delivery() {
-                @Override
-                public UpgradeTrigger trigger() {
-                    return trigger;
-                }
-
-                @Override
-                public void acknowledge() {
-                    // Nothing here would deliver it again.
-                }
-            };
-        }
-
-        @Override
-        public Mono<Void> report(DeviceId device, String module, String version) {
-            return Mono.empty();
-        }
-
-        @Override
-        public Mono<Void> report(UpgradeEvent event) {
-            return Mono.empty();
-        }
+    private static UpgradeTrigger trigger(URI base, List<String> digests, int size, int number) {
+        Artifact artifact = new Artifact(
+                "app",
+                base.resolve(Integer.toString(number)),
+                size,
+                List.of(new Digest(Digest.Algorithm.SHA_256, digests.get(number))));
+        return new UpgradeTrigger(EagerChannel.device(number), "app", "1", artifact);
     }
 }
