@@ -1,5 +1,6 @@
 package io.otaflux;
 
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -122,6 +123,8 @@ final class InOrder {
         public void onSubscribe(Subscription subscription) {
             source = subscription;
             actual.onSubscribe(this);
+            // The operator may have kept the subscription with a plain write, which must not happen after this look.
+            VarHandle.fullFence();
             if (Scannable.from(actual).scanOrDefault(Attr.CANCELLED, false)) {
                 subscription.cancel();
             }
