@@ -1,7 +1,8 @@
 package io.otaflux;
 
-import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -15,21 +16,38 @@ final class Cutoff {
      * {@code work}, until {@code cause} emits an error: then it is cancelled, and ends with that error. A cause that comes
      * when the work has completed changes nothing.
      *
-     * <p>The error is a value because {@link Flux#takeUntilOther} cancels its source when the other publisher emits or
-     * completes, but not when it errors.
+     * @param cause never completes without an error
      */
     static <T> Flux<T> of(Flux<T> work, Mono<? extends Throwable> cause) {
+        return of(work, cause, () -> null);
+    }
+
+    /**
+     * The same with a last look at work that has completed.
+     *
+     * @param flaw what is wrong with it; null where nothing is
+     */
+    static <T> Flux<T> of(Flux<T> work, Mono<? extends Throwable> cause, Supplier<? extends @Nullable Throwable> flaw) {
+        // The error is a value because takeUntilOther cancels its source when the other publisher emits or completes,
+        // but
+        // not when it errors.
         return Flux.defer(() -> {
-            // What came first: null for nothing yet, empty for the end of the work itself.
-            AtomicReference<@Nullable Optional<Throwable>> end = new AtomicReference<>();
-            return InOrder.of(
-                    work.doOnComplete(() -> end.compareAndSet(null, Optional.empty()))
-                            .takeUntilOther(InOrder.orElse(
-                                    cause.filter(error -> end.compareAndSet(null, Optional.of(error))), Mono.never())),
-                    Mono.defer(() -> {
-                        Optional<Throwable> first = end.get();
-                        return first == null || first.isEmpty() ? Mono.empty() : Mono.error(first.get());
-                    }));
+            AtomicBoolean decided = new AtomicBoolean();
+            AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+            return Ending.of(
+                    work.doOnComplete(() -> {
+                                if (decided.compareAndSet(false, true)) {
+                                    failure.set(flaw.get());
+                                }
+                            })
+                            .takeUntilOther(cause.filter(error -> {
+                                boolean first = decided.compareAndSet(false, true);
+                                if (first) {
+                                    failure.set(error);
+                                }
+                                return first;
+                            })),
+                    failure::get);
         });
     }
 }

@@ -73,6 +73,22 @@ final class InOrder {
         return InOrder.<T>firm(source).onErrorResume(type, e -> firm(fallback.apply(e)));
     }
 
+    /** As {@link Flux#onErrorMap(Predicate, Function)}, which goes from the source to its error as to another source. */
+    static <T> Flux<T> mapped(
+            Flux<T> source,
+            Predicate<? super Throwable> expected,
+            Function<? super Throwable, ? extends Throwable> mapper) {
+        return InOrder.<T>firm(source).onErrorMap(expected, mapper);
+    }
+
+    /** As {@link Mono#onErrorMap(Predicate, Function)}. */
+    static <T> Mono<T> mapped(
+            Mono<T> source,
+            Predicate<? super Throwable> expected,
+            Function<? super Throwable, ? extends Throwable> mapper) {
+        return InOrder.<T>firm(source).onErrorMap(expected, mapper);
+    }
+
     /** As {@link Flux#repeatWhen(Function)}. */
     static <T> Flux<T> repeated(Flux<T> source, Function<Flux<Long>, ? extends Publisher<?>> again) {
         return InOrder.<T>firm(source).repeatWhen(again);

@@ -698,33 +698,36 @@ public final class OtaClient {
             }
             List<ArtifactStore.Stored> files = new ArrayList<>();
             AtomicLong before = new AtomicLong();
+            Function<Integer, Flux<UpgradeEvent>> fetch = index -> {
+                Artifact artifact = upgrade.trigger().artifacts().get(index);
+                return transfers
+                        .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
+                        .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
+                            if (step instanceof Transfers.Step.Moved moved) {
+                                sink.next(tell(
+                                        upgrade,
+                                        new UpgradeEvent.Received(
+                                                trigger, before.get() + moved.bytes(), size(trigger, moved.size()))));
+                            } else if (step instanceof Transfers.Step.Broke broke) {
+                                sink.next(tell(
+                                        upgrade,
+                                        new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
+                            } else if (step instanceof Transfers.Step.Arrived arrived) {
+                                upgrade.refer(arrived.stored());
+                                files.add(arrived.stored());
+                                before.addAndGet(arrived.stored().size());
+                            }
+                        });
+            };
+            int artifacts = trigger.artifacts().size();
             Flux<UpgradeEvent> fetching =
-                    InOrder.each(Flux.range(0, trigger.artifacts().size()), index -> {
-                        Artifact artifact = upgrade.trigger().artifacts().get(index);
-                        return transfers
-                                .fetch(artifact, upgrade.isLocated(), Mono.defer(() -> relocation(upgrade, index)))
-                                .handle((Transfers.Step step, SynchronousSink<UpgradeEvent> sink) -> {
-                                    if (step instanceof Transfers.Step.Moved moved) {
-                                        sink.next(tell(
-                                                upgrade,
-                                                new UpgradeEvent.Received(
-                                                        trigger,
-                                                        before.get() + moved.bytes(),
-                                                        size(trigger, moved.size()))));
-                                    } else if (step instanceof Transfers.Step.Broke broke) {
-                                        sink.next(tell(
-                                                upgrade,
-                                                new UpgradeEvent.Interrupted(trigger, broke.cause(), broke.retryIn())));
-                                    } else if (step instanceof Transfers.Step.Arrived arrived) {
-                                        upgrade.refer(arrived.stored());
-                                        files.add(arrived.stored());
-                                        before.addAndGet(arrived.stored().size());
-                                    }
-                                });
-                    });
-            return InOrder.of(fetching, Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))))
-                    .onErrorMap(e -> untranslated(e), OtaClient::unexpectedSource)
-                    .transform(stage -> limited(upgrade, OtaException.Stage.DOWNLOAD, stage));
+                    artifacts == 1 ? fetch.apply(0) : InOrder.each(Flux.range(0, artifacts), fetch);
+            Flux<UpgradeEvent> downloaded = InOrder.of(
+                    fetching, Mono.fromSupplier(() -> tell(upgrade, new Downloaded(upgrade, trigger, files))));
+            return limited(
+                    upgrade,
+                    OtaException.Stage.DOWNLOAD,
+                    InOrder.mapped(downloaded, OtaClient::untranslated, OtaClient::unexpectedSource));
         });
     }
 
@@ -817,15 +820,15 @@ public final class OtaClient {
             if (!upgrade.beginInstallation()) {
                 return Flux.error(new Upgrade.Withdrawal("withdrawn"));
             }
-            Flux<Installer.Effect> effects = InOrder.orElse(
+            Flux<Installer.Effect> effects = InOrder.mapped(
+                    InOrder.orElse(
                             permits.around(Flux.defer(() -> installer.install(verified))),
                             Mono.error(() -> new InstallException(
                                     trigger.key() + ": the installer completed without an effect (expected: one)",
-                                    null)))
-                    .onErrorMap(
-                            e -> untranslated(e),
-                            e -> new InstallException(
-                                    trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e));
+                                    null))),
+                    OtaClient::untranslated,
+                    e -> new InstallException(
+                            trigger.key() + ": " + e.getClass().getSimpleName() + " in the installer", e));
             Flux<UpgradeEvent> installed = InOrder.each(
                     effects,
                     effect -> write(
@@ -852,10 +855,11 @@ public final class OtaClient {
     private Mono<UpgradeEvent> confirm(Upgrade upgrade) {
         UpgradeTrigger trigger = upgrade.trigger();
         Installer installer = installer(trigger.module());
-        return Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version()))
-                .then(Mono.defer(() -> installer == null ? Mono.empty() : installer.confirm(trigger)))
-                .onErrorMap(
-                        e -> untranslated(e),
+        Mono<Void> told = Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version()))
+                .then(Mono.defer(() -> installer == null ? Mono.empty() : installer.confirm(trigger)));
+        return InOrder.mapped(
+                        told,
+                        OtaClient::untranslated,
                         e -> new InstallException(
                                 trigger.key() + ": " + e.getClass().getSimpleName() + " while confirming", e))
                 .then(Mono.defer(() -> upgrade.end() ? succeeded(upgrade) : Mono.empty()));
@@ -977,8 +981,10 @@ public final class OtaClient {
 
     /** Ends the upgrade when a stage that was called by hand fails. */
     private <T> Mono<T> ending(Upgrade upgrade, Mono<T> stage) {
-        return InOrder.resumed(stage, OtaException.class, e -> fail(upgrade, e).then(Mono.<T>error(e)))
-                .onErrorMap(Upgrade.Withdrawal.class, e -> {
+        return InOrder.mapped(
+                InOrder.resumed(stage, OtaException.class, e -> fail(upgrade, e).then(Mono.<T>error(e))),
+                Upgrade.Withdrawal.class::isInstance,
+                e -> {
                     CancellationException cancelled = new CancellationException(e.getMessage());
                     cancelled.initCause(e);
                     return cancelled;

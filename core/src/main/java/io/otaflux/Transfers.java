@@ -13,6 +13,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Publisher;
 import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
@@ -281,28 +282,31 @@ final class Transfers {
         }
 
         Flux<Step> run() {
-            return InOrder.of(
-                    InOrder.repeated(
-                            Flux.defer(this::attempt),
-                            ends -> InOrder.each(
-                                    ends.takeWhile(end -> !complete),
-                                    end -> pause.isZero() ? Mono.just(0L) : Mono.delay(pause, timer))),
-                    Flux.defer(this::commit));
+            return InOrder.of(Flux.defer(this::attempt), Flux.defer(() -> complete ? commit() : goOn()));
+        }
+
+        private Flux<Step> goOn() {
+            Flux<Step> attempts = InOrder.repeated(
+                    Flux.defer(this::attempt), ends -> InOrder.each(ends.takeWhile(end -> !complete), end -> paused()));
+            return InOrder.of(InOrder.after(paused(), attempts), Flux.defer(this::commit));
+        }
+
+        private Mono<Long> paused() {
+            return Mono.defer(() -> pause.isZero() ? Mono.just(0L) : Mono.delay(pause, timer));
         }
 
         /** One attempt. It completes in failure too when there is to be another one. */
         private Flux<Step> attempt() {
             pause = Duration.ZERO;
+            Flux<Step> asking = permits.around(Flux.defer(() -> {
+                Flux<Step> answer = Flux.defer(this::ask);
+                return hasher.bytes() == writer.offset() ? answer : InOrder.of(align(), answer);
+            }));
             return InOrder.resumed(
-                    InOrder.after(locate(), permits.around(InOrder.of(Flux.defer(this::align), Flux.defer(this::ask)))),
-                    OtaException.class,
-                    this::broke);
+                    located || isWhole() ? asking : InOrder.after(locate(), asking), OtaException.class, this::broke);
         }
 
         private Mono<Void> locate() {
-            if (located || isWhole()) {
-                return Mono.empty();
-            }
             return relocate(new SourceException(
                     OtaException.Reason.NOT_FOUND,
                     artifact.name() + ": the platform offers no location for it any more",
@@ -324,9 +328,6 @@ final class Transfers {
 
         /** Brings the digest to where the durable bytes are, after a restart or a failed write. */
         private Flux<Step> align() {
-            if (hasher.bytes() == writer.offset()) {
-                return Flux.empty();
-            }
             hasher.reset();
             pieced = writer.offset() > 0;
             return writer.offset() == 0
@@ -346,9 +347,8 @@ final class Transfers {
             ArtifactSource.Request request =
                     new ArtifactSource.Request(artifact, provable ? writer.offset() : 0, writer.validator());
             answered = false;
-            return InOrder.of(
-                    Cutoff.of(source.<Step>read(request, content -> take(request, content)), watch(() -> !answered)),
-                    Mono.defer(this::whole));
+            return Cutoff.of(
+                    source.<Step>read(request, content -> take(request, content)), watch(() -> !answered), this::flaw);
         }
 
         private Publisher<Step> take(ArtifactSource.Request request, ArtifactSource.Content content) {
@@ -418,15 +418,16 @@ final class Transfers {
             });
         }
 
-        private Mono<Step> whole() {
+        /** What is wrong with an answer that has come to its end. */
+        private @Nullable TransferException flaw() {
             if (size != Artifact.UNKNOWN_SIZE && writer.offset() < size) {
-                return Mono.error(new TransferException(
+                return new TransferException(
                         OtaException.Reason.CONNECTION_LOST,
                         artifact.name() + ": the source ended at byte " + writer.offset() + " (expected: " + size + ")",
-                        null));
+                        null);
             }
             complete = true;
-            return Mono.empty();
+            return null;
         }
 
         /** Emits an error when a window brings too little while {@code watching}; otherwise never ends. */

@@ -75,6 +75,10 @@ class InOrderTest {
                 .verifyComplete();
         StepVerifier.create(InOrder.resumed(Mono.<Integer>error(BROKEN), OtaException.class, e -> Mono.just(8)))
                 .verifyErrorMatches(BROKEN::equals);
+        StepVerifier.create(InOrder.mapped(Mono.error(BROKEN), BROKEN::equals, IllegalArgumentException::new))
+                .verifyErrorMatches(e -> e.getCause() == BROKEN);
+        StepVerifier.create(InOrder.mapped(Flux.error(BROKEN), e -> false, IllegalArgumentException::new))
+                .verifyErrorMatches(BROKEN::equals);
         StepVerifier.create(InOrder.repeated(Flux.just(1, 2), ends -> ends.take(1)))
                 .expectNext(1, 2, 1, 2)
                 .verifyComplete();
@@ -137,6 +141,11 @@ class InOrderTest {
                         "resumed of a Mono",
                         (first, next) ->
                                 InOrder.resumed(first.error(), IllegalStateException.class, e -> Mono.from(next))),
+                // Its only source, which may be subscribed to late.
+                Named.of(
+                        "mapped",
+                        (first, next) ->
+                                first.value().flatMapMany(value -> InOrder.mapped(Flux.from(next), e -> true, e -> e))),
                 Named.of("repeated", (first, next) -> {
                     AtomicBoolean again = new AtomicBoolean();
                     return InOrder.repeated(
@@ -171,10 +180,12 @@ class InOrderTest {
                 .containsExactly(
                         "InOrder.concat",
                         "InOrder.concatMap",
+                        "InOrder.onErrorMap",
                         "InOrder.onErrorResume",
                         "InOrder.repeatWhen",
                         "InOrder.switchIfEmpty",
                         "Ota.flatMap",
+                        "Ota.onErrorMap",
                         "Ota.onErrorResume",
                         "Ota.retryWhen",
                         "Ota.switchIfEmpty");

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -43,7 +44,7 @@ import reactor.test.scheduler.VirtualTimeScheduler;
 /** What is cancelled, withdrawn, repeated or broken at the worst moment leaves no upgrade stuck, lost or done twice. */
 class OtaClientInterruptionTest {
 
-    private static final Duration SOON = Duration.ofSeconds(10);
+    private static final Duration SOON = Duration.ofSeconds(30);
     private static final OtaException FOUND_WRONG = new InstallException("the application found it wrong", null);
 
     private final MemoryChannel channel = new MemoryChannel();
@@ -571,7 +572,7 @@ class OtaClientInterruptionTest {
     }
 
     @Test
-    void aSubscriberThatIsBusyHoldsUpNoAdmissionAndBreaksNothing() throws InterruptedException {
+    void aSubscriberThatIsBusyHoldsUpNoAdmissionAndBreaksNothing() {
         CountDownLatch busy = new CountDownLatch(1);
         CountDownLatch done = new CountDownLatch(1);
         OtaClient ota = client();
@@ -589,11 +590,11 @@ class OtaClientInterruptionTest {
         store.hold();
         channel.push(served("app", "2", 10));
         Schedulers.boundedElastic().schedule(store::release);
-        assertThat(busy.await(10, TimeUnit.SECONDS)).isTrue();
+        await(busy);
 
-        long began = System.nanoTime();
-        channel.push(served("mcu", "3", 10));
-        assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofMillis(900));
+        assertThat(CompletableFuture.runAsync(() -> channel.push(served("mcu", "3", 10))))
+                .as("a push, while the subscriber is busy for twice as long")
+                .succeedsWithin(SOON);
         done.countDown();
 
         Awaitility.await()
@@ -684,7 +685,7 @@ class OtaClientInterruptionTest {
 
     private static void await(CountDownLatch latch) {
         try {
-            assertThat(latch.await(10, TimeUnit.SECONDS)).isTrue();
+            assertThat(latch.await(2 * SOON.toSeconds(), TimeUnit.SECONDS)).isTrue();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }

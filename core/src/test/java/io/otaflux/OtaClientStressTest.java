@@ -39,6 +39,7 @@ class OtaClientStressTest {
     private static final int DEVICES = 200;
     private static final int VERSIONS = 4;
     private static final int CONCURRENCY = 8;
+    private static final Duration SOON = Duration.ofSeconds(30);
 
     private final long seed = System.nanoTime();
     private final Scheduler disk = Schedulers.newSingle("disk");
@@ -89,7 +90,7 @@ class OtaClientStressTest {
             new CountDownLatch(1).await(random.nextInt(12_000), TimeUnit.MICROSECONDS);
             running.dispose();
         }
-        assertThat(pushed.await(20, TimeUnit.SECONDS)).isTrue();
+        assertThat(pushed.await(SOON.toSeconds(), TimeUnit.SECONDS)).isTrue();
 
         Disposable running = subscribe(ota);
         awaitTheLastVersionOfAll();
@@ -101,7 +102,7 @@ class OtaClientStressTest {
 
     private void assertNothingIsLeft() {
         assertThat(errors).as("seed " + seed).isEmpty();
-        Awaitility.await("seed " + seed).atMost(Duration.ofSeconds(10)).untilAsserted(() -> {
+        Awaitility.await("seed " + seed).atMost(SOON).untilAsserted(() -> {
             assertThat(store.journaled())
                     .hasSize(DEVICES)
                     .allMatch(entry -> entry.state() == UpgradeJournal.State.SUCCEEDED
@@ -124,7 +125,7 @@ class OtaClientStressTest {
         for (int i = 0; i < CONCURRENCY; i++) {
             running.add(ota.upgrade(trigger(i, VERSIONS)).subscribe());
         }
-        Awaitility.await().atMost(Duration.ofSeconds(10)).until(() -> together.getCount() == 0);
+        Awaitility.await().atMost(SOON).until(() -> together.getCount() == 0);
         running.forEach(Disposable::dispose);
     }
 

@@ -40,7 +40,7 @@ import reactor.test.scheduler.VirtualTimeScheduler;
 
 class OtaClientTest {
 
-    private static final Duration SOON = Duration.ofSeconds(10);
+    private static final Duration SOON = Duration.ofSeconds(30);
     private static final URI FILE = URI.create("https://files.example.com/app.bin?token=CANARY-secret");
 
     private final MemoryChannel channel = new MemoryChannel();

@@ -58,7 +58,7 @@ import reactor.test.publisher.PublisherProbe;
 public interface ArtifactStoreContract {
 
     /** How long a test waits for something that should come at once. */
-    Duration SOON = Duration.ofSeconds(20);
+    Duration SOON = Duration.ofSeconds(30);
 
     /** A store over the medium of this test: empty at first, later what the store before it, closed by then, left there. */
     ArtifactStore reopen();

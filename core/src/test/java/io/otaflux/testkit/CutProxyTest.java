@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 class CutProxyTest {
 
-    private static final int PATIENCE = 20_000;
+    private static final int PATIENCE = 30_000;
     private static final int A_MOMENT = 300;
     private static final byte[] HUNDRED = bytes(100);
 

@@ -22,7 +22,7 @@ import reactor.test.StepVerifier;
 public interface InstallerContract {
 
     /** How long a test waits for something that should come at once. */
-    Duration SOON = Duration.ofSeconds(20);
+    Duration SOON = Duration.ofSeconds(30);
 
     /** The one installer of this test. */
     Installer installer();

@@ -33,6 +33,7 @@ public final class LossyOperators {
             "concatMapDelayError",
             "switchIfEmpty",
             "onErrorResume",
+            "onErrorMap",
             "repeat",
             "repeatWhen",
             "retry",

@@ -30,7 +30,7 @@ import reactor.test.StepVerifier;
 public abstract class UpgradeChannelContract {
 
     /** How long a test waits for what must happen. */
-    protected static final Duration PATIENCE = Duration.ofSeconds(20);
+    protected static final Duration PATIENCE = Duration.ofSeconds(30);
 
     private static final Duration A_MOMENT = Duration.ofMillis(300);
     private static final String MD5 = "00112233445566778899aabbccddeeff";

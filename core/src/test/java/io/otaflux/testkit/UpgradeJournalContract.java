@@ -21,7 +21,7 @@ import reactor.test.StepVerifier;
 public interface UpgradeJournalContract {
 
     /** How long a test waits for something that should come at once. */
-    Duration SOON = Duration.ofSeconds(20);
+    Duration SOON = Duration.ofSeconds(30);
 
     /** The journal as a restarted process finds it: empty at first, later what the one before it, closed by then, had durable. */
     UpgradeJournal reopen();

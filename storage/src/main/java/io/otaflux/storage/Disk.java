@@ -40,6 +40,15 @@ class Disk {
     private static final boolean SYNCS_DIRECTORIES =
             !System.getProperty("os.name", "").toLowerCase(Locale.ROOT).startsWith("windows");
 
+    private static final Set<OpenOption> OPENING = Set.of(
+            StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE, LinkOption.NOFOLLOW_LINKS);
+    private static final Set<OpenOption> CREATING = Set.of(
+            StandardOpenOption.READ,
+            StandardOpenOption.WRITE,
+            StandardOpenOption.CREATE_NEW,
+            LinkOption.NOFOLLOW_LINKS);
+    private static final Set<OpenOption> READING = Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+
     private static String readBoot() {
         try {
             return Files.readString(BOOT_ID).strip();
@@ -58,21 +67,17 @@ class Disk {
 
     /** Opens for reading and writing, creating the file where there is none. A symbolic link is refused. */
     FileChannel open(Path file) throws IOException {
-        return FileChannel.open(file, options(StandardOpenOption.CREATE));
+        return FileChannel.open(file, OPENING);
     }
 
     /** Creates a file that must not be there, for reading and writing. */
     FileChannel create(Path file) throws IOException {
-        return FileChannel.open(file, options(StandardOpenOption.CREATE_NEW));
-    }
-
-    private static Set<OpenOption> options(OpenOption how) {
-        return Set.of(StandardOpenOption.READ, StandardOpenOption.WRITE, how, LinkOption.NOFOLLOW_LINKS);
+        return FileChannel.open(file, CREATING);
     }
 
     /** Opens an existing file to read it. A symbolic link is refused. */
     static FileChannel openToRead(Path file) throws IOException {
-        return FileChannel.open(file, Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS));
+        return FileChannel.open(file, READING);
     }
 
     /** Writes the readable bytes at the channel's position and leaves the buffer's indexes as they were. */
@@ -233,7 +238,9 @@ class Disk {
 
     /** How many bytes may still be written to the medium of {@code directory}. */
     long usableSpace(Path directory) throws IOException {
-        return Files.getFileStore(directory).getUsableSpace();
+        // Files.getFileStore() reads the whole table of mounts first, but can tell what is wrong.
+        long space = directory.toFile().getUsableSpace();
+        return space > 0 ? space : Files.getFileStore(directory).getUsableSpace();
     }
 
     /** What went wrong with {@code path}, in the terms of this library. */

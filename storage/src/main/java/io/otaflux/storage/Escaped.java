@@ -16,10 +16,8 @@ final class Escaped {
 
     static {
         for (char c = 0; c < IS_PLAIN.length; c++) {
-            IS_PLAIN[c] = (c >= 'a' && c <= 'z')
-                    || (c >= 'A' && c <= 'Z')
-                    || (c >= '0' && c <= '9')
-                    || PLAIN.indexOf(c) >= 0;
+            IS_PLAIN[c] =
+                    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || PLAIN.indexOf(c) >= 0;
         }
     }
 

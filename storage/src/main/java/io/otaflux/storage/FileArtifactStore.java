@@ -26,6 +26,7 @@ import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -68,7 +69,8 @@ import reactor.core.scheduler.Schedulers;
  * <p>When power is cut or the process is killed, committed artifacts and the journal are as they were. After a power cut a
  * transfer goes on from its last checkpoint, at most {@linkplain Builder#checkpointInterval one second} or
  * {@linkplain Builder#checkpointBytes 16 MiB} before the end. After the process was killed it goes on from the last byte that
- * was written, on Linux and where the artifact has a digest; otherwise from the checkpoint, too. When the medium fails to take a synchronisation, the part
+ * was written, on Linux and where the artifact has a digest; otherwise from the checkpoint, too. Only an artifact of at most
+ * 1 MiB, a sixteenth of {@code checkpointBytes}, has no checkpoint in its first second, and is fetched anew. When the medium fails to take a synchronisation, the part
  * that was being written is thrown away, because what the kernel still shows of it cannot be trusted; it is fetched anew.
  *
  * <p>Room is made before the first byte of an artifact is written: if the quota or the medium is short of it, the committed
@@ -106,7 +108,9 @@ public final class FileArtifactStore implements ArtifactStore {
      * not synchronised. For an artifact without a digest, and where the kernel does not tell its boots apart, only the
      * checkpoint counts.
      *
-     * A commit is a rename: a name without suffix is whole. The times of last use are the files' modification times.
+     * A commit is a rename: a name without suffix is whole. It counts when the directory has been synchronised after it,
+     * once for all that were renamed while the synchronisation before was under way. The times of last use are the files'
+     * modification times.
      *
      * Locks, in the order in which they may be taken: room, one of names, index. Files are touched under the first two only,
      * on threads of the pool; index guards memory and is never held for long, since release() comes from any thread.
@@ -117,6 +121,9 @@ public final class FileArtifactStore implements ArtifactStore {
 
     /** What {@link Stored#read()} reads at once. */
     private static final int READ_SIZE = 256 * 1024;
+
+    /** How far the time of last use that the medium knows may be behind. */
+    private static final long TOUCH_MILLIS = 1_000;
 
     private static final String LOCK = "lock";
     private static final String JOURNAL = "journal";
@@ -151,7 +158,23 @@ public final class FileArtifactStore implements ArtifactStore {
 
     private final Object index = new Object();
     private final Map<String, Committed> committed = new HashMap<>();
+    /** Those of {@link #committed} by each of their digests; of those that share one, the latest. */
+    private final Map<Digest, Committed> known = new HashMap<>();
+    /** How many bytes are committed, or renamed to be. */
+    private long committedBytes;
+    /** How many of them nobody references. */
+    private long idleBytes;
+    /** What was renamed and is not known to be durable yet. */
+    private final Map<String, Commit> commits = new HashMap<>();
+    /** Those of {@link #commits} whose rename the next synchronisation of the directory covers. */
+    private List<Commit> unsynchronised = new ArrayList<>();
+
+    private boolean synchronising;
+    /** What closed writers left, or may have left where the medium failed them. */
     private final Map<String, ClosedPart> closedParts = new HashMap<>();
+    /** The sum of their sizes. */
+    private long closedBytes;
+
     private final Set<PartWriter> writers = new HashSet<>();
     private volatile boolean closed;
     private final Mono<Void> closing;
@@ -307,11 +330,11 @@ public final class FileArtifactStore implements ArtifactStore {
         long time = attributes.lastModifiedTime().toMillis();
         if (suffix == null) {
             digestOf(name)
-                    .ifPresent(digest -> committed.put(
-                            name, new Committed(name, digest, digestsOf(name, digest), attributes.size(), time)));
+                    .ifPresent(digest ->
+                            add(new Committed(name, digest, digestsOf(name, digest), attributes.size(), time)));
         } else if (suffix.equals(PART)) {
             if (found.containsKey(key + CHECKPOINT)) {
-                closedParts.put(key, new ClosedPart(attributes.size(), time));
+                left(key, new ClosedPart(attributes.size(), time));
             } else {
                 disk.delete(directory.resolve(name));
             }
@@ -361,35 +384,55 @@ public final class FileArtifactStore implements ArtifactStore {
 
     @Override
     public Mono<Stored> find(Collection<Digest> digests) {
-        return digests.isEmpty()
-                ? Mono.empty()
-                : work("Could not look for an artifact in", directory, () -> find(strongest(digests)), Stored::release);
+        if (digests.isEmpty()) {
+            return Mono.empty();
+        }
+        Digest digest = strongest(digests);
+        return Mono.defer(() -> {
+            // The medium is asked only where it is to be told the time of use.
+            boolean touching = isStale(digest);
+            return work(
+                    touching ? threads : Runnable::run,
+                    "Could not look for an artifact in",
+                    directory,
+                    () -> find(digest, touching),
+                    Stored::release);
+        });
     }
 
-    private @Nullable Stored find(Digest digest) throws IOException {
+    private boolean isStale(Digest digest) {
+        synchronized (index) {
+            Committed file = known.get(digest);
+            return file != null && System.currentTimeMillis() - file.lastTouched >= TOUCH_MILLIS;
+        }
+    }
+
+    private @Nullable Stored find(Digest digest, boolean touching) throws IOException {
         checkOpen();
         StoredFile found;
         synchronized (index) {
-            Committed file = committed.get(nameOf(digest));
-            if (file == null) {
-                file = committed.values().stream()
-                        .filter(other -> other.digests.contains(digest))
-                        .findFirst()
-                        .orElse(null);
-            }
+            Committed file = known.get(digest);
             if (file == null) {
                 return null;
             }
+            file.lastUsed = System.currentTimeMillis();
             found = new StoredFile(file);
         }
-        touch(found.file);
+        if (touching) {
+            try {
+                touch(found.file);
+            } catch (IOException | RuntimeException e) {
+                found.release();
+                throw e;
+            }
+        }
         return found;
     }
 
     private void touch(Committed file) throws IOException {
         long now = System.currentTimeMillis();
         synchronized (index) {
-            file.lastUsed = now;
+            file.lastTouched = now;
         }
         try {
             Files.getFileAttributeView(path(file), BasicFileAttributeView.class, LinkOption.NOFOLLOW_LINKS)
@@ -454,8 +497,9 @@ public final class FileArtifactStore implements ArtifactStore {
         }
     }
 
-    private <T> Mono<T> work(String what, Path path, Callable<@Nullable T> blocking, Consumer<T> unclaimed) {
-        return Work.on(threads, blocking, unclaimed)
+    private <T> Mono<T> work(
+            Executor executor, String what, Path path, Callable<@Nullable T> blocking, Consumer<T> unclaimed) {
+        return Work.on(executor, blocking, unclaimed)
                 .onErrorMap(IOException.class, e -> disk.failure(Stage.DOWNLOAD, what, path, e))
                 .onErrorMap(
                         RejectedExecutionException.class,
@@ -474,15 +518,60 @@ public final class FileArtifactStore implements ArtifactStore {
         return names[Math.floorMod(name.hashCode(), names.length)];
     }
 
-    /** The writer of {@code key} is closed and left {@code size} bytes behind. */
-    void closed(PartWriter writer, String key, long size) {
+    /**
+     * The writer of {@code key} is closed and left {@code size} bytes behind.
+     *
+     * @param tidy whether it is certain that there is nothing else
+     */
+    void closed(PartWriter writer, String key, long size, boolean tidy) {
         synchronized (index) {
             writers.remove(writer);
-            if (size > 0) {
-                closedParts.put(key, new ClosedPart(size, System.currentTimeMillis()));
+            if (size > 0 || !tidy) {
+                left(key, new ClosedPart(size, System.currentTimeMillis()));
             }
         }
         turns.give(key);
+    }
+
+    private void left(String key, ClosedPart part) {
+        synchronized (index) {
+            taken(key);
+            closedParts.put(key, part);
+            closedBytes += part.size;
+        }
+    }
+
+    /** Forgets what was left of {@code key}; answers whether there may be something. */
+    private boolean taken(String key) {
+        synchronized (index) {
+            ClosedPart part = closedParts.remove(key);
+            closedBytes -= part == null ? 0 : part.size;
+            return part != null;
+        }
+    }
+
+    private void add(Committed file) {
+        synchronized (index) {
+            remove(committed.get(file.name));
+            committed.put(file.name, file);
+            file.digests.forEach(digest -> known.put(digest, file));
+            file.present = true;
+            committedBytes += file.size;
+            idleBytes += file.references == 0 ? file.size : 0;
+        }
+    }
+
+    private boolean remove(@Nullable Committed file) {
+        synchronized (index) {
+            if (file == null || !committed.remove(file.name, file)) {
+                return false;
+            }
+            file.digests.forEach(digest -> known.remove(digest, file));
+            file.present = false;
+            committedBytes -= file.size;
+            idleBytes -= file.references == 0 ? file.size : 0;
+            return true;
+        }
     }
 
     /**
@@ -490,28 +579,168 @@ public final class FileArtifactStore implements ArtifactStore {
      * that is there.
      */
     Stored commit(Path part, long size, List<Digest> digests) throws IOException {
-        Digest digest = strongest(digests);
-        String name = nameOf(digest);
+        Commit renamed;
+        String name = nameOf(strongest(digests));
         synchronized (lockOf(name)) {
-            synchronized (index) {
-                Committed present = committed.get(name);
-                // One of another length is damaged, whatever its name says.
-                if (present != null && present.size == size) {
-                    return dropped(part, new StoredFile(present));
-                }
+            Stored present = present(name, size);
+            if (present != null) {
+                return dropped(part, present);
             }
-            if (digests.size() > 1) {
-                String all = digests.stream().map(Digest::toString).collect(Collectors.joining(","));
-                SmallFile.write(disk, directory.resolve(name + DIGESTS), "digests", Map.of("all", all));
-            }
-            disk.rename(part, directory.resolve(name));
+            renamed = rename(part, name, size, digests);
+        }
+        try {
             disk.syncDirectory(directory);
-            Committed file = new Committed(name, digest, List.copyOf(digests), size, System.currentTimeMillis());
-            synchronized (index) {
-                committed.put(name, file);
-                return new StoredFile(file);
+        } catch (IOException e) {
+            failed(renamed, disk.failure(Stage.DOWNLOAD, "Could not commit", part, e));
+            throw e;
+        }
+        StoredFile stored;
+        synchronized (index) {
+            stored = new StoredFile(renamed.file);
+        }
+        durable(renamed);
+        return stored;
+    }
+
+    /** The same, told to {@code result}, with one synchronisation for all who commit in this way at the same time. */
+    void commitWithOthers(Path part, long size, List<Digest> digests, Work.Result<Stored> result) throws IOException {
+        String name = nameOf(strongest(digests));
+        Stored present;
+        synchronized (lockOf(name)) {
+            present = present(name, size);
+            if (present == null) {
+                Commit commit = underWay(name, size);
+                if (commit == null) {
+                    commit = rename(part, name, size, digests);
+                } else {
+                    disk.delete(part);
+                }
+                join(commit, result);
+                return;
             }
         }
+        result.succeed(dropped(part, present));
+    }
+
+    private @Nullable Stored present(String name, long size) {
+        synchronized (index) {
+            Committed file = committed.get(name);
+            // One of another length is damaged, whatever its name says.
+            return file != null && file.size == size ? new StoredFile(file) : null;
+        }
+    }
+
+    private @Nullable Commit underWay(String name, long size) {
+        synchronized (index) {
+            Commit commit = commits.get(name);
+            return commit != null && commit.file.size == size ? commit : null;
+        }
+    }
+
+    private Commit rename(Path part, String name, long size, List<Digest> digests) throws IOException {
+        if (digests.size() > 1) {
+            String all = digests.stream().map(Digest::toString).collect(Collectors.joining(","));
+            SmallFile.write(disk, directory.resolve(name + DIGESTS), "digests", Map.of("all", all));
+        }
+        disk.rename(part, directory.resolve(name));
+        Commit commit = new Commit(
+                new Committed(name, strongest(digests), List.copyOf(digests), size, System.currentTimeMillis()));
+        synchronized (index) {
+            commits.put(name, commit);
+            committedBytes += size;
+        }
+        return commit;
+    }
+
+    private void join(Commit commit, Work.Result<Stored> result) {
+        boolean first;
+        synchronized (index) {
+            // One that was synchronised in the meantime is synchronised once more, which does no harm.
+            commit.waiting.add(result);
+            unsynchronised.add(commit);
+            first = !synchronising;
+            synchronising = true;
+        }
+        if (first) {
+            synchroniseSoon();
+        }
+    }
+
+    private void synchroniseSoon() {
+        try {
+            threads.execute(this::synchronise);
+        } catch (RejectedExecutionException e) {
+            synchronise();
+        }
+    }
+
+    /** Makes what was renamed until now durable, and has another thread see to what is renamed meanwhile. */
+    private void synchronise() {
+        List<Commit> group;
+        synchronized (index) {
+            group = unsynchronised;
+            unsynchronised = new ArrayList<>();
+        }
+        IOException failure = null;
+        try {
+            disk.syncDirectory(directory);
+        } catch (IOException e) {
+            failure = e;
+        }
+        boolean more;
+        synchronized (index) {
+            more = !unsynchronised.isEmpty();
+            synchronising = more;
+        }
+        if (more) {
+            synchroniseSoon();
+        }
+        for (Commit commit : group) {
+            if (failure == null) {
+                durable(commit);
+            } else {
+                failed(commit, disk.failure(Stage.DOWNLOAD, "Could not commit", path(commit.file), failure));
+            }
+        }
+    }
+
+    private void durable(Commit commit) {
+        StorageException before;
+        synchronized (index) {
+            before = commit.failure;
+        }
+        if (before != null) {
+            // Joined too late; another synchronisation would not mend what one did not take.
+            failed(commit, before);
+            return;
+        }
+        List<Work.Result<Stored>> waiting;
+        List<Stored> stored = new ArrayList<>();
+        synchronized (index) {
+            if (commits.remove(commit.file.name, commit)) {
+                committedBytes -= commit.file.size;
+                add(commit.file);
+            }
+            waiting = List.copyOf(commit.waiting);
+            commit.waiting.clear();
+            waiting.forEach(result -> stored.add(new StoredFile(commit.file)));
+        }
+        for (int i = 0; i < waiting.size(); i++) {
+            waiting.get(i).succeed(stored.get(i));
+        }
+    }
+
+    private void failed(Commit commit, StorageException failure) {
+        List<Work.Result<Stored>> waiting;
+        synchronized (index) {
+            commit.failure = failure;
+            if (commits.remove(commit.file.name, commit)) {
+                committedBytes -= commit.file.size;
+            }
+            waiting = List.copyOf(commit.waiting);
+            commit.waiting.clear();
+        }
+        waiting.forEach(result -> result.fail(failure));
     }
 
     private Stored dropped(Path part, Stored inFavourOf) throws IOException {
@@ -555,18 +784,12 @@ public final class FileArtifactStore implements ArtifactStore {
     }
 
     private Shortage shortage(long bytes) throws IOException {
-        long used = 0;
+        long used;
         long outstanding = 0;
-        long evictable = 0;
+        long evictable;
         synchronized (index) {
-            for (Committed file : committed.values()) {
-                used += file.size;
-                evictable += file.references == 0 ? file.size : 0;
-            }
-            for (ClosedPart part : closedParts.values()) {
-                used += part.size;
-                evictable += part.size;
-            }
+            used = committedBytes + closedBytes;
+            evictable = idleBytes + closedBytes;
             for (PartWriter writer : writers) {
                 used += writer.promised();
                 outstanding += writer.promised() - writer.written();
@@ -603,9 +826,7 @@ public final class FileArtifactStore implements ArtifactStore {
                 try {
                     forget(directory.resolve(key + CHECKPOINT));
                     disk.delete(directory.resolve(key + PART));
-                    synchronized (index) {
-                        closedParts.remove(key);
-                    }
+                    taken(key);
                 } finally {
                     turns.give(key);
                 }
@@ -628,7 +849,7 @@ public final class FileArtifactStore implements ArtifactStore {
                 if (onlyUnreferenced && file.references > 0) {
                     return true;
                 }
-                if (!committed.remove(file.name, file)) {
+                if (!remove(file)) {
                     return true;
                 }
             }
@@ -637,7 +858,9 @@ public final class FileArtifactStore implements ArtifactStore {
             } catch (IOException e) {
                 // It is still there, takes its room, and can be evicted another time.
                 synchronized (index) {
-                    committed.putIfAbsent(file.name, file);
+                    if (!committed.containsKey(file.name)) {
+                        add(file);
+                    }
                 }
                 throw e;
             }
@@ -655,7 +878,7 @@ public final class FileArtifactStore implements ArtifactStore {
         synchronized (lockOf(file.name)) {
             boolean last;
             synchronized (index) {
-                last = file.references <= 1 && committed.remove(file.name, file);
+                last = file.references <= 1 && remove(file);
             }
             boolean moved = false;
             try {
@@ -666,9 +889,7 @@ public final class FileArtifactStore implements ArtifactStore {
                 disk.syncDirectory(targetDirectory);
             } catch (IOException e) {
                 if (last && !moved) {
-                    synchronized (index) {
-                        committed.put(file.name, file);
-                    }
+                    add(file);
                 }
                 throw e;
             }
@@ -714,6 +935,7 @@ public final class FileArtifactStore implements ArtifactStore {
         private final MonoSink<Writer> sink;
         private final AtomicReference<@Nullable PartWriter> made = new AtomicReference<>();
         private volatile boolean gone;
+        private boolean left;
 
         Opening(Artifact artifact, MonoSink<Writer> sink) {
             this.artifact = artifact;
@@ -729,6 +951,14 @@ public final class FileArtifactStore implements ArtifactStore {
         /** The turn has come. */
         @Override
         public void run() {
+            synchronized (index) {
+                left = closedParts.containsKey(key);
+            }
+            if (!left) {
+                // No file is touched.
+                openFiles();
+                return;
+            }
             try {
                 pool.execute(this::openFiles);
             } catch (RejectedExecutionException e) {
@@ -744,8 +974,8 @@ public final class FileArtifactStore implements ArtifactStore {
             }
             PartWriter writer;
             try {
-                writer = register(
-                        new PartWriter(FileArtifactStore.this, artifact, key, disk, new Serial(threads), checkpoints));
+                writer = register(new PartWriter(
+                        FileArtifactStore.this, artifact, key, disk, new Serial(threads), checkpoints, left));
             } catch (IOException | RuntimeException e) {
                 turns.give(key);
                 sink.error(
@@ -766,7 +996,7 @@ public final class FileArtifactStore implements ArtifactStore {
             synchronized (index) {
                 if (!closed) {
                     writers.add(writer);
-                    closedParts.remove(key);
+                    taken(key);
                     return writer;
                 }
             }
@@ -797,7 +1027,9 @@ public final class FileArtifactStore implements ArtifactStore {
         /** Made with the index locked. */
         StoredFile(Committed file) {
             this.file = file;
-            file.references++;
+            if (file.references++ == 0 && file.present) {
+                idleBytes -= file.size;
+            }
         }
 
         @Override
@@ -818,18 +1050,16 @@ public final class FileArtifactStore implements ArtifactStore {
         @Override
         public Flux<ByteBuf> read() {
             return Flux.generate(
-                            () -> Disk.openToRead(path(file)),
-                            FileArtifactStore.this::readNext,
+                            () -> openToRead(file),
+                            (FileChannel channel, SynchronousSink<ByteBuf> sink) -> readNext(file, channel, sink),
                             FileArtifactStore::closeAfterReading)
-                    .subscribeOn(scheduler)
-                    .onErrorMap(
-                            IOException.class,
-                            e -> disk.failure(Stage.DOWNLOAD, "Could not read the artifact", path(file), e));
+                    .subscribeOn(scheduler);
         }
 
         @Override
         public Mono<Void> moveTo(Path target) {
             return work(
+                    threads,
                     "Could not move an artifact to",
                     target,
                     () -> {
@@ -842,6 +1072,7 @@ public final class FileArtifactStore implements ArtifactStore {
         @Override
         public Mono<Void> evict() {
             return work(
+                    threads,
                     "Could not evict",
                     path(file),
                     () -> {
@@ -855,7 +1086,9 @@ public final class FileArtifactStore implements ArtifactStore {
         public void release() {
             if (released.compareAndSet(false, true)) {
                 synchronized (index) {
-                    file.references--;
+                    if (--file.references == 0 && file.present) {
+                        idleBytes += file.size;
+                    }
                 }
             }
         }
@@ -866,7 +1099,19 @@ public final class FileArtifactStore implements ArtifactStore {
         }
     }
 
-    private FileChannel readNext(FileChannel channel, SynchronousSink<ByteBuf> sink) {
+    private FileChannel openToRead(Committed file) {
+        try {
+            return Disk.openToRead(path(file));
+        } catch (IOException e) {
+            throw unreadable(file, e);
+        }
+    }
+
+    private StorageException unreadable(Committed file, IOException e) {
+        return disk.failure(Stage.DOWNLOAD, "Could not read the artifact", path(file), e);
+    }
+
+    private FileChannel readNext(Committed file, FileChannel channel, SynchronousSink<ByteBuf> sink) {
         ByteBuf buffer = ByteBufAllocator.DEFAULT.directBuffer(READ_SIZE, READ_SIZE);
         try {
             checkOpen();
@@ -875,7 +1120,9 @@ public final class FileArtifactStore implements ArtifactStore {
             } else {
                 sink.next(buffer.retain());
             }
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException e) {
+            sink.error(unreadable(file, e));
+        } catch (RuntimeException e) {
             sink.error(e);
         } finally {
             buffer.release();
@@ -899,7 +1146,12 @@ public final class FileArtifactStore implements ArtifactStore {
         private final List<Digest> digests;
         private final long size;
         private long lastUsed;
+        /** The time that the medium knows. */
+        private long lastTouched;
+
         private int references;
+        /** Whether {@link #committed} has it. */
+        private boolean present;
 
         Committed(String name, Digest digest, List<Digest> digests, long size, long lastUsed) {
             this.name = name;
@@ -907,6 +1159,19 @@ public final class FileArtifactStore implements ArtifactStore {
             this.digests = digests;
             this.size = size;
             this.lastUsed = lastUsed;
+            this.lastTouched = lastUsed;
+        }
+    }
+
+    /** A renamed file that is durable when the directory has been synchronised; guarded by {@link #index}. */
+    private static final class Commit {
+
+        private final Committed file;
+        private final List<Work.Result<Stored>> waiting = new ArrayList<>(1);
+        private @Nullable StorageException failure;
+
+        Commit(Committed file) {
+            this.file = file;
         }
     }
 

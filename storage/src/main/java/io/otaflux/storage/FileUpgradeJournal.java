@@ -171,10 +171,10 @@ final class FileUpgradeJournal implements UpgradeJournal {
     @Override
     public Flux<Entry> entries() {
         return Flux.defer(() -> {
-            synchronized (lock) {
-                return Flux.fromIterable(List.copyOf(entries.values()));
-            }
-        })
+                    synchronized (lock) {
+                        return Flux.fromIterable(List.copyOf(entries.values()));
+                    }
+                })
                 .mapNotNull(text -> JournalRecord.parse(text).entry());
     }
 
@@ -265,7 +265,8 @@ final class FileUpgradeJournal implements UpgradeJournal {
     private boolean isWorthANewFile(List<Line> group) {
         int most = lines + group.size() - SLACK;
         // What the group leaves is counted only where it could matter: that takes a copy of everything.
-        return most > 2 * (entries.size() - group.size()) && most > 2 * after(group).size();
+        return most > 2 * (entries.size() - group.size())
+                && most > 2 * after(group).size();
     }
 
     /** What is true when the group is durable. Only the flush that runs changes the entries, so it may read them. */
@@ -343,8 +344,7 @@ final class FileUpgradeJournal implements UpgradeJournal {
     }
 
     /** @param entry null to remove the one that is there */
-    private record Change(
-            UpgradeKey key, @Nullable Entry entry, MonoSink<Void> sink) {}
+    private record Change(UpgradeKey key, @Nullable Entry entry, MonoSink<Void> sink) {}
 
     /** A change as it is written. */
     private record Line(UpgradeKey key, boolean put, String text) {

@@ -46,7 +46,8 @@ final class PartWriter implements ArtifactStore.Writer {
      * Everything that touches the files runs on `serial`, one task at a time, so nothing here needs a lock; the volatile
      * fields are for those who ask from elsewhere.
      *
-     *   durable <= written = what the hasher of the running append has seen since its start, and the file's good length
+     *   counted <= durable <= written = what the hasher of the running append has seen since its start, and the file's
+     *   good length
      *
      * Between two appends the file may be longer than `durable`, when the first of them was cancelled: close() keeps those
      * bytes, and the next begin or append cuts them off, because its hasher has not seen them.
@@ -54,6 +55,11 @@ final class PartWriter implements ArtifactStore.Writer {
      * At any instant all bytes of the file are of the content that the checkpoint beside it names, those behind its offset
      * too: what is left of other content is cut off before, and the checkpoint is there before the first byte is written.
      * So whoever comes after a process that was killed may count all of them, if nothing but the process died.
+     *
+     * An artifact that is no larger than Checkpoints.least() has no checkpoint while it is under way for less than
+     * Checkpoints.interval(): it is worth less than the two files and the synchronisations that a checkpoint takes. When it
+     * is whole, its bytes are durable and nothing counts them but the commit, which comes next; if that does not, close()
+     * does, as with all that was left in the middle. A process that dies before has to fetch it anew.
      *
      * A cancelled append is never interrupted. The thread that is writing a buffer finishes it, sees that nobody wants the
      * next one, and releases what is queued.
@@ -75,6 +81,8 @@ final class PartWriter implements ArtifactStore.Writer {
     private static final int REPLAY_SIZE = 256 * 1024;
 
     private static final String KIND = "checkpoint";
+
+    private static final long NOT_SMALL = -1;
 
     private final FileArtifactStore store;
     private final String artifact;
@@ -100,14 +108,29 @@ final class PartWriter implements ArtifactStore.Writer {
 
     private String checkpointedBoot = "";
 
+    /** How many bytes the checkpoint counts. */
+    private long counted;
+    /** How large the whole is, where it is so small that it needs no checkpoint; otherwise -1. */
+    private long small = NOT_SMALL;
+
     private volatile long durable;
     private volatile long written;
     private volatile long promised;
     private volatile @Nullable String validator;
 
-    /** Opens the part that earlier writers left, if they did, and cuts off what does not count of it. */
+    /**
+     * Opens the part that earlier writers left, if they did, and cuts off what does not count of it.
+     *
+     * @param left whether they may have left something; if not, no file is touched
+     */
     PartWriter(
-            FileArtifactStore store, Artifact artifact, String key, Disk disk, Serial serial, Checkpoints checkpoints)
+            FileArtifactStore store,
+            Artifact artifact,
+            String key,
+            Disk disk,
+            Serial serial,
+            Checkpoints checkpoints,
+            boolean left)
             throws IOException {
         this.store = store;
         this.artifact = artifact.name();
@@ -119,7 +142,13 @@ final class PartWriter implements ArtifactStore.Writer {
         this.checkpoint = store.directory().resolve(key + FileArtifactStore.CHECKPOINT);
         // Without a digest nobody would notice bytes that are not what they should be.
         this.boot = artifact.digest().isPresent() ? disk.boot() : "";
-        if (Files.exists(part, LinkOption.NOFOLLOW_LINKS)) {
+        if (!left) {
+            return;
+        }
+        if (!Files.exists(part, LinkOption.NOFOLLOW_LINKS)) {
+            // What counted the bytes of the one before could not be deleted with it.
+            store.forget(checkpoint);
+        } else {
             FileChannel opened = disk.open(part);
             channel = opened;
             try {
@@ -137,8 +166,8 @@ final class PartWriter implements ArtifactStore.Writer {
 
     private void recover(FileChannel opened, long size) throws IOException {
         long length = opened.size();
-        long counted = readCheckpoint();
-        long good = Math.min(counted, length);
+        long promisedToKeep = readCheckpoint();
+        long good = Math.min(promisedToKeep, length);
         if (length > good && survived() && (size == Artifact.UNKNOWN_SIZE || length <= size)) {
             disk.sync(opened);
             good = length;
@@ -147,12 +176,13 @@ final class PartWriter implements ArtifactStore.Writer {
         if (good == 0) {
             forgetCheckpoint();
             validator = null;
-        } else if (good != counted) {
+        } else if (good != promisedToKeep) {
             writeCheckpoint(good, validator);
         }
         if (length > good) {
             disk.truncate(opened, good);
         }
+        counted = good;
         durable = good;
         written = good;
         promised = good;
@@ -264,12 +294,17 @@ final class PartWriter implements ArtifactStore.Writer {
         if (file == null) {
             file = disk.open(part);
             channel = file;
+            if (file.size() > 0) {
+                // Nobody here wrote that.
+                disk.truncate(file, 0);
+            }
         }
         cutOffWhatWasCancelled(file);
+        small = size != Artifact.UNKNOWN_SIZE && size <= checkpoints.least() ? size : NOT_SMALL;
         boolean current = checkpointed
                 && Objects.equals(contentValidator, checkpointedValidator)
                 && boot.equals(checkpointedBoot);
-        if (!current && (durable > 0 || !boot.isEmpty())) {
+        if (!current && (durable > 0 || (small == NOT_SMALL && !boot.isEmpty()))) {
             writeCheckpoint(durable, contentValidator);
         }
         validator = contentValidator;
@@ -280,6 +315,7 @@ final class PartWriter implements ArtifactStore.Writer {
         if (checkpointed) {
             store.forget(checkpoint);
             checkpointed = false;
+            counted = 0;
         }
     }
 
@@ -291,6 +327,7 @@ final class PartWriter implements ArtifactStore.Writer {
         }
         validator = null;
         durable = 0;
+        counted = 0;
         written = 0;
         promised = 0;
     }
@@ -309,10 +346,16 @@ final class PartWriter implements ArtifactStore.Writer {
 
     @Override
     public Mono<ArtifactStore.Stored> commit(List<Digest> digests) {
-        return work("Could not commit", () -> commitNow(digests), ArtifactStore.Stored::release);
+        return usable(Work.begin(
+                serial,
+                result -> attempt("Could not commit", () -> {
+                    commitNow(digests, result);
+                    return null;
+                }),
+                ArtifactStore.Stored::release));
     }
 
-    private ArtifactStore.Stored commitNow(List<Digest> digests) throws IOException {
+    private void commitNow(List<Digest> digests, Work.Result<ArtifactStore.Stored> result) throws IOException {
         FileChannel file = channel;
         if (file == null) {
             throw new IllegalStateException(artifact + ": there is nothing to commit");
@@ -322,18 +365,29 @@ final class PartWriter implements ArtifactStore.Writer {
             // Nothing has synchronised an empty file yet.
             disk.sync(file);
         }
+        if (!checkpointed) {
+            store.commitWithOthers(part, durable, digests, result);
+            committed(file);
+            return;
+        }
         ArtifactStore.Stored stored = store.commit(part, durable, digests);
+        committed(file);
         // The rest is tidying up: an orphaned checkpoint goes when the store is opened the next time.
+        disk.delete(checkpoint);
+        checkpointed = false;
+        result.succeed(stored);
+    }
+
+    /** The file has another name now, under which nobody writes to it. */
+    private void committed(FileChannel file) throws IOException {
         channel = null;
         begun = false;
-        checkpointed = false;
         validator = null;
+        counted = 0;
         durable = 0;
         written = 0;
         promised = 0;
         file.close();
-        disk.delete(checkpoint);
-        return stored;
     }
 
     @Override
@@ -384,7 +438,7 @@ final class PartWriter implements ArtifactStore.Writer {
             failure = failure == null ? failed("Could not close", e) : failure;
         }
         channel = null;
-        store.closed(this, key, durable);
+        store.closed(this, key, durable, failure == null && broken == null && !checkpointed);
         if (failure == null) {
             closed.tryEmitEmpty();
         } else {
@@ -415,12 +469,18 @@ final class PartWriter implements ArtifactStore.Writer {
     /** Makes durable what was written, and then counts it. */
     private void settle() throws IOException {
         FileChannel file = channel;
-        if (written == durable || file == null) {
+        if (file == null || written == counted) {
             return;
         }
-        disk.sync(file);
+        if (written != durable) {
+            disk.sync(file);
+        }
         writeCheckpoint(written, validator);
         durable = written;
+    }
+
+    private boolean isSmallAndWhole() {
+        return written == small;
     }
 
     private void writeCheckpoint(long offset, @Nullable String contentValidator) throws IOException {
@@ -439,6 +499,7 @@ final class PartWriter implements ArtifactStore.Writer {
             SmallFile.writeForThisBoot(disk, checkpoint, KIND, values);
         }
         checkpointed = true;
+        counted = offset;
         checkpointedValidator = contentValidator;
         checkpointedBoot = boot;
     }
@@ -451,22 +512,20 @@ final class PartWriter implements ArtifactStore.Writer {
     }
 
     private <T> Mono<T> work(String what, Callable<@Nullable T> blocking) {
-        return work(what, blocking, unclaimed -> {});
+        return usable(Work.<T>on(serial, () -> attempt(what, blocking), unclaimed -> {}));
     }
 
-    private <T> Mono<T> work(String what, Callable<@Nullable T> blocking, Consumer<T> unclaimed) {
-        return Work.<T>on(
-                        serial,
-                        () -> {
-                            checkUsable();
-                            try {
-                                return blocking.call();
-                            } catch (IOException e) {
-                                throw failed(what, e);
-                            }
-                        },
-                        unclaimed)
-                .onErrorMap(RejectedExecutionException.class, this::closedException);
+    private <T> @Nullable T attempt(String what, Callable<@Nullable T> blocking) throws Exception {
+        checkUsable();
+        try {
+            return blocking.call();
+        } catch (IOException e) {
+            throw failed(what, e);
+        }
+    }
+
+    private <T> Mono<T> usable(Mono<T> work) {
+        return work.onErrorMap(RejectedExecutionException.class, this::closedException);
     }
 
     private void checkUsable() {
@@ -502,6 +561,7 @@ final class PartWriter implements ArtifactStore.Writer {
         StorageException failure = disk.failure(Stage.DOWNLOAD, what, part, cause);
         if (cause instanceof Disk.SyncFailedException) {
             broken = failure;
+            counted = 0;
             durable = 0;
             written = 0;
             promised = 0;
@@ -680,7 +740,7 @@ final class PartWriter implements ArtifactStore.Writer {
                 written = end;
                 if (written - durable >= checkpoints.bytes) {
                     checkpoint();
-                } else if (alarm == null && length > 0) {
+                } else if (alarm == null && length > 0 && !isSmallAndWhole()) {
                     alarm = Schedulers.parallel()
                             .schedule(
                                     () -> execute(this::onAlarm, closed -> {}),
@@ -722,6 +782,16 @@ final class PartWriter implements ArtifactStore.Writer {
             }
         }
 
+        /** Makes durable what is whole and about to be committed. */
+        private void keep() throws IOException {
+            FileChannel file = channel;
+            if (file != null && written != durable) {
+                disk.sync(file);
+                durable = written;
+                sink.next(durable);
+            }
+        }
+
         private void disarm() {
             Disposable armed = alarm;
             if (armed != null) {
@@ -750,7 +820,11 @@ final class PartWriter implements ArtifactStore.Writer {
             Throwable outcome = error;
             if (broken == null) {
                 try {
-                    checkpoint();
+                    if (error == null && isSmallAndWhole()) {
+                        keep();
+                    } else {
+                        checkpoint();
+                    }
                 } catch (IOException | RuntimeException e) {
                     Throwable failure = failed("Could not write", e);
                     if (error != null) {
@@ -781,5 +855,11 @@ final class PartWriter implements ArtifactStore.Writer {
      * @param bytes after how many bytes
      * @param interval after how much time, if there were fewer
      */
-    record Checkpoints(long bytes, Duration interval) {}
+    record Checkpoints(long bytes, Duration interval) {
+
+        /** How large an artifact is at most that has none within the interval. */
+        long least() {
+            return bytes / 16;
+        }
+    }
 }

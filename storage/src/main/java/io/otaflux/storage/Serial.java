@@ -6,10 +6,13 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Runs tasks one after another on the threads of a pool, in the order in which they came. After each task the thread goes
- * back to the pool, so that a busy writer does not keep the others from theirs.
+ * Runs tasks one after another on the threads of a pool, in the order in which they came. When they have taken a
+ * {@link #TURN} the thread goes back to the pool, so that a busy writer does not keep the others from theirs.
  */
 final class Serial implements Executor {
+
+    /** In nanoseconds. Small artifacts come to their end within one, without a way through the pool for each of their steps. */
+    private static final long TURN = 1_000_000;
 
     private final Executor pool;
     private final Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
@@ -28,14 +31,22 @@ final class Serial implements Executor {
     }
 
     private void runNext() {
-        try {
-            Runnable task = tasks.poll();
-            if (task != null) {
-                task.run();
-            }
-        } finally {
-            if (waiting.decrementAndGet() > 0) {
-                pool.execute(this::runNext);
+        long began = System.nanoTime();
+        boolean more = true;
+        while (more) {
+            boolean broken = true;
+            try {
+                Runnable task = tasks.poll();
+                if (task != null) {
+                    task.run();
+                }
+                broken = false;
+            } finally {
+                more = waiting.decrementAndGet() > 0;
+                if (more && (broken || System.nanoTime() - began >= TURN)) {
+                    more = false;
+                    pool.execute(this::runNext);
+                }
             }
         }
     }

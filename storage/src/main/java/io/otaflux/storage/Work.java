@@ -2,11 +2,11 @@ package io.otaflux.storage;
 
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executor;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
+import reactor.core.publisher.MonoSink;
 
 /**
  * Blocking work as a {@code Mono}. Cancellation never interrupts: work that has begun is finished, since an interrupt would
@@ -16,47 +16,77 @@ final class Work {
 
     private Work() {}
 
+    /** Work that may come to its end later than its method, on another thread. */
+    interface Beginning<T> {
+        void begin(Result<T> result) throws Exception;
+    }
+
     /**
      * Emits what {@code work} returns; completes empty where that is null.
      *
      * @param unclaimed takes the value when the subscriber had gone by the time it was there
      */
     static <T> Mono<T> on(Executor executor, Callable<@Nullable T> work, Consumer<T> unclaimed) {
+        return begin(executor, result -> result.succeed(work.call()), unclaimed);
+    }
+
+    /** The same with what {@code work} tells its result. What it throws is its result, too. */
+    static <T> Mono<T> begin(Executor executor, Beginning<T> work, Consumer<T> unclaimed) {
         return Mono.create(sink -> {
-            AtomicBoolean gone = new AtomicBoolean();
-            AtomicReference<@Nullable T> made = new AtomicReference<>();
+            Result<T> result = new Result<>(sink, unclaimed);
             // Called if and only if the value is not delivered, also when the two race.
-            sink.onCancel(() -> {
-                gone.set(true);
-                giveBack(made, unclaimed);
-            });
+            sink.onCancel(result::giveUp);
             executor.execute(() -> {
-                if (gone.get()) {
+                if (result.gone) {
                     return;
                 }
-                T value;
                 try {
-                    value = work.call();
+                    work.begin(result);
                 } catch (Throwable e) {
-                    sink.error(e);
-                    return;
-                }
-                made.set(value);
-                if (gone.get()) {
-                    giveBack(made, unclaimed);
-                } else if (value == null) {
-                    sink.success();
-                } else {
-                    sink.success(value);
+                    result.fail(e);
                 }
             });
         });
     }
 
-    private static <T> void giveBack(AtomicReference<@Nullable T> made, Consumer<T> unclaimed) {
-        T value = made.getAndSet(null);
-        if (value != null) {
-            unclaimed.accept(value);
+    /** Who waits for the end of some work. */
+    static final class Result<T> {
+
+        private final MonoSink<T> sink;
+        private final Consumer<T> unclaimed;
+        private final AtomicReference<@Nullable T> made = new AtomicReference<>();
+        private volatile boolean gone;
+
+        private Result(MonoSink<T> sink, Consumer<T> unclaimed) {
+            this.sink = sink;
+            this.unclaimed = unclaimed;
+        }
+
+        void succeed(@Nullable T value) {
+            made.set(value);
+            if (gone) {
+                giveBack();
+            } else if (value == null) {
+                sink.success();
+            } else {
+                sink.success(value);
+            }
+        }
+
+        void fail(Throwable failure) {
+            sink.error(failure);
+        }
+
+        private void giveUp() {
+            gone = true;
+            giveBack();
+        }
+
+        private void giveBack() {
+            T value = made.getAndSet(null);
+            if (value != null) {
+                unclaimed.accept(value);
+            }
         }
     }
 }

@@ -199,6 +199,13 @@ class DamageTest {
         byte[] intact = Files.readAllBytes(checkpoint);
         AtomicInteger versions = new AtomicInteger();
         Look look = (damaged, how) -> {
+            // A store looks for files where it knows that there are some.
+            writing(
+                    store,
+                    artifact("firmware", content),
+                    writer -> writer.begin(0, content.length, null)
+                            .thenMany(writer.append(chunks(content, 0, 1_000, 1_000), hasher()))
+                            .then());
             replace(part, Arrays.copyOf(content, 20_000));
             replace(checkpoint, damaged);
             AtomicLong offset = new AtomicLong();

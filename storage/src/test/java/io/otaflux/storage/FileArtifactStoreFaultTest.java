@@ -165,6 +165,7 @@ class FileArtifactStoreFaultTest {
             Path at = directory.resolve("killed-" + written);
             CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
             FileArtifactStore store = open(FileArtifactStore.builder(at)
+                    .checkpointBytes(1 << 20)
                     .checkpointInterval(Duration.ofHours(1))
                     .disk(disk));
             int buffers = written;
@@ -645,7 +646,8 @@ class FileArtifactStoreFaultTest {
         byte[] content = bytes(10_000, 9);
         String name = nameOf(content);
         CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
-        FileArtifactStore store = open(FileArtifactStore.builder(store()).disk(disk));
+        FileArtifactStore store =
+                open(FileArtifactStore.builder(store()).checkpointBytes(100_000).disk(disk));
         int before = disk.changes().size();
 
         ArtifactStoreContract.store(store, artifact("firmware", content), content);
@@ -668,6 +670,46 @@ class FileArtifactStoreFaultTest {
                         "rename " + name,
                         "sync store",
                         "delete " + name + ".checkpoint");
+    }
+
+    @Test
+    void aSmallArtifactTakesOneFileAndTwoSynchronisations() {
+        byte[] content = bytes(10_000, 31);
+        CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
+        FileArtifactStore store = open(FileArtifactStore.builder(store()).disk(disk));
+        int before = disk.changes().size();
+
+        ArtifactStoreContract.store(store, artifact("firmware", content), content);
+
+        String name = nameOf(content);
+        assertThat(disk.changes().subList(before, disk.changes().size()))
+                .containsExactly("open " + name + ".part", "write", "sync", "rename " + name, "sync store");
+    }
+
+    @Test
+    void aSmallArtifactThatIsUnderWayForLongerThanTheIntervalHasACheckpoint() {
+        byte[] content = bytes(100_000, 32);
+        Artifact artifact = artifact("firmware", content);
+        CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE);
+        FileArtifactStore store = open(FileArtifactStore.builder(store())
+                .checkpointInterval(Duration.ofMillis(1))
+                .disk(disk));
+        AtomicLong durable = new AtomicLong();
+        Disposable running = Flux.usingWhen(
+                        store.open(artifact),
+                        writer -> writer.begin(0, content.length, "\"v1\"")
+                                .thenMany(writer.append(
+                                        chunks(content, 0, 50_000, 10_000).concatWith(Flux.never()), hasher()))
+                                .doOnNext(durable::set),
+                        ArtifactStore.Writer::close)
+                .subscribe();
+        Awaitility.await().atMost(SOON).until(() -> durable.get() == 50_000);
+        disk.crash();
+        running.dispose();
+        store.close().onErrorComplete().block(SOON);
+
+        assertThat(offset(open(FileArtifactStore.builder(store()).disk(REBOOTED)), artifact))
+                .isEqualTo(50_000);
     }
 
     @Test

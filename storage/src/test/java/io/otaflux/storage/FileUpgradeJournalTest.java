@@ -15,22 +15,27 @@ import io.otaflux.StorageException;
 import io.otaflux.UpgradeJournal;
 import io.otaflux.UpgradeJournal.State;
 import io.otaflux.UpgradeTrigger;
+import io.otaflux.testkit.Mutant;
 import io.otaflux.testkit.UpgradeJournalContract;
 import java.io.IOException;
 import java.net.URI;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -297,6 +302,79 @@ class FileUpgradeJournalTest implements UpgradeJournalContract {
                 assertThat(durable).hasSize(4);
                 return;
             }
+        }
+    }
+
+    @Test
+    void noChangeOfAGroupIsToldBeforeItWouldSurviveAPowerCut() throws IOException {
+        assertNothingToldIsLost(CrashingDisk::new);
+    }
+
+    @Test
+    void aJournalThatTellsBeforeItSynchronisesIsCaught() {
+        Mutant.assertCaught(
+                "synchronising a group before its changes are told",
+                () -> assertNothingToldIsLost((point, watched) -> new CrashingDisk(point, watched) {
+                    private @Nullable FileChannel owed;
+
+                    @Override
+                    void sync(FileChannel channel) {
+                        owed = channel;
+                    }
+
+                    @Override
+                    void write(FileChannel channel, ByteBuffer bytes) throws IOException {
+                        if (owed != null) {
+                            super.sync(owed);
+                        }
+                        super.write(channel, bytes);
+                    }
+                }));
+    }
+
+    /** Three groups of changes, a crash at every change of the medium, and after it everything that a power cut may take. */
+    private void assertNothingToldIsLost(BiFunction<Integer, Path, CrashingDisk> disks) throws IOException {
+        List<UpgradeJournal.Entry> all = IntStream.range(0, 12)
+                .mapToObj(i -> entry("m" + i, "1", State.ADMITTED, null))
+                .toList();
+        boolean crashing;
+        int point = 0;
+        do {
+            Path crashed = Files.createDirectory(directory.resolve("crashed-" + point));
+            CrashingDisk disk = disks.apply(point, crashed);
+            Queue<Runnable> flushes = new ArrayDeque<>();
+            FileUpgradeJournal journal = FileUpgradeJournal.open(crashed.resolve("journal"), disk, flushes::add);
+            Set<UpgradeJournal.Entry> kept = new HashSet<>();
+            Set<UpgradeJournal.Entry> gone = new HashSet<>();
+            for (List<UpgradeJournal.Entry> group : List.of(all.subList(0, 5), all.subList(5, 12))) {
+                group.forEach(entry -> journal.put(entry).subscribe(put -> {}, failed -> {}, () -> kept.add(entry)));
+                flush(flushes);
+            }
+            for (UpgradeJournal.Entry entry : all.subList(3, 7)) {
+                kept.remove(entry);
+                journal.remove(entry.trigger().key()).subscribe(removed -> {}, failed -> {}, () -> gone.add(entry));
+            }
+            flush(flushes);
+            journal.close();
+            crashing = disk.crashed();
+            for (CrashingDisk.Loss loss : CrashingDisk.Loss.values()) {
+                Path left = directory.resolve("left-" + point + "-" + loss);
+                CrashingDisk.restore(disk.left(loss), left);
+                FileUpgradeJournal next = FileUpgradeJournal.open(left.resolve("journal"), loss.next(), Runnable::run);
+                assertThat(entries(next))
+                        .as("after a crash at change %d (%s) and the loss of %s", point, disk.changes(), loss)
+                        .containsAll(kept)
+                        .noneMatch(gone::contains, "removed before");
+                next.close();
+            }
+            point++;
+        } while (crashing);
+        assertThat(point).as("changes of the medium").isGreaterThan(7);
+    }
+
+    private static void flush(Queue<Runnable> flushes) {
+        for (Runnable flush = flushes.poll(); flush != null; flush = flushes.poll()) {
+            flush.run();
         }
     }
 

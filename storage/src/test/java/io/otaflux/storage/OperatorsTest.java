@@ -10,12 +10,16 @@ class OperatorsTest {
     @Test
     void noOperatorLosesACancellationThatMatters() {
         assertThat(LossyOperators.usedIn(FileArtifactStore.class))
-                .containsExactly(
+                .containsExactlyInAnyOrder(
                         // The end of its run ends the program, and what is left of its start.
                         "CommandInstaller.flatMap",
                         "CommandInstaller.onErrorResume",
+                        // Work of a thread of the pool, which is never interrupted, and whose end is not far.
+                        "Copy.onErrorMap",
+                        "FileArtifactStore.onErrorMap",
                         // Closing goes on to its end whoever waits for it.
                         "FileArtifactStore.onErrorResume",
-                        "FileArtifactStore.switchIfEmpty");
+                        "FileArtifactStore.switchIfEmpty",
+                        "PartWriter.onErrorMap");
     }
 }

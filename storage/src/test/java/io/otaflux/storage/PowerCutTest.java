@@ -36,8 +36,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -253,6 +256,124 @@ class PowerCutTest {
 
     private static void mutant(String guard, Harness harness, Disks disks) {
         Mutant.assertCaught(guard, () -> harness.run(disks));
+    }
+
+    // Small artifacts that are committed together.
+
+    /** More than the threads of a store, of which one is busy synchronising the directory while the others rename. */
+    private static final int TOGETHER = 6;
+
+    private static byte[] small(int number) {
+        return bytes(1_000, 100 + number);
+    }
+
+    /** Its first synchronisation of the store's directory ends when everything else has been renamed. */
+    private static class GroupingDisk extends CrashingDisk {
+
+        private final CountDownLatch renamed = new CountDownLatch(TOGETHER);
+        private final AtomicBoolean synchronised = new AtomicBoolean();
+
+        GroupingDisk(int point, Path watched) {
+            super(point, watched);
+        }
+
+        @Override
+        void rename(Path source, Path target) throws IOException {
+            try {
+                super.rename(source, target);
+            } finally {
+                renamed.countDown();
+            }
+        }
+
+        @Override
+        void syncDirectory(Path synced) throws IOException {
+            super.syncDirectory(synced);
+            if (synced.endsWith("store") && !synchronised.getAndSet(true)) {
+                awaitOthers();
+            }
+        }
+
+        /** Those whose part could not even be written will never rename it. */
+        private void awaitOthers() {
+            try {
+                while (!crashed() && !renamed.await(5, TimeUnit.MILLISECONDS)) {
+                    // Some are still on their way.
+                }
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    }
+
+    private static final class GroupLife implements Life {
+
+        private final Set<Integer> committed = ConcurrentHashMap.newKeySet();
+
+        @Override
+        public void live(Path home, Disk disk) {
+            FileArtifactStore store;
+            try {
+                store = FileArtifactStore.builder(home.resolve("store"))
+                        .disk(disk)
+                        .build();
+            } catch (StorageException e) {
+                return;
+            }
+            Flux.range(0, TOGETHER)
+                    .flatMap(number -> commit(store, number)
+                            .doOnNext(stored -> committed.add(number))
+                            .onErrorComplete())
+                    .blockLast(SOON);
+            store.close().onErrorComplete().block(SOON);
+        }
+
+        private static Mono<ArtifactStore.Stored> commit(FileArtifactStore store, int number) {
+            byte[] content = small(number);
+            return Mono.usingWhen(
+                    store.open(artifact("small-" + number, content)),
+                    writer -> {
+                        Hasher hasher = hasher();
+                        return writer.begin(0, content.length, null)
+                                .thenMany(writer.append(chunks(content, 0, content.length, 500), hasher))
+                                .then(Mono.defer(() -> writer.commit(hasher.finish())));
+                    },
+                    ArtifactStore.Writer::close);
+        }
+
+        @Override
+        public void check(Path home, Disk disk) {
+            FileArtifactStore store =
+                    FileArtifactStore.builder(home.resolve("store")).disk(disk).build();
+            for (int number = 0; number < TOGETHER; number++) {
+                ArtifactStore.Stored found =
+                        store.find(List.of(sha256(small(number)))).block(SOON);
+                if (found == null) {
+                    assertThat(committed).as("a committed artifact is lost").doesNotContain(number);
+                } else {
+                    assertThat(ArtifactStoreContract.read(found)).isEqualTo(small(number));
+                }
+            }
+            store.close().block(SOON);
+        }
+    }
+
+    private int cutTheGroup(Disks disks) throws IOException {
+        return crashEverywhere(disks, (disk, home) -> new GroupLife());
+    }
+
+    @Test
+    void aPowerCutAtAnyPointLosesNothingThatWasCommittedTogether() throws IOException {
+        assertThat(cutTheGroup(GroupingDisk::new)).isGreaterThan(20);
+    }
+
+    @Test
+    void aStoreThatLeavesOutAGuardOfThoseWhoCommitTogetherIsCaught() {
+        mutant(
+                "synchronising the directory for those who were renamed during a synchronisation",
+                this::cutTheGroup,
+                OneDirectorySync::new);
+        mutant("synchronising small artifacts", this::cutTheGroup, NoSync::new);
     }
 
     // The journal.
@@ -530,6 +651,23 @@ class PowerCutTest {
         @Override
         void syncDirectory(Path synced) {
             // Left out.
+        }
+    }
+
+    /** Takes everybody who was renamed during a synchronisation for one whom it covered. */
+    private static final class OneDirectorySync extends GroupingDisk {
+
+        private final AtomicBoolean synchronised = new AtomicBoolean();
+
+        OneDirectorySync(int point, Path watched) {
+            super(point, watched);
+        }
+
+        @Override
+        void syncDirectory(Path synced) throws IOException {
+            if (!synced.endsWith("store") || !synchronised.getAndSet(true)) {
+                super.syncDirectory(synced);
+            }
         }
     }
 

@@ -18,7 +18,14 @@ public final class Compare {
 
     private static final List<Scenario> SCENARIOS = List.of(
             // One a line.
-            new Download(), new Paced(), new Triggers(), new Connections(), new Growth(), new Micro());
+            new Download(),
+            new Paced(),
+            new ManySmall(),
+            new Devices(),
+            new Triggers(),
+            new Connections(),
+            new Growth(),
+            new Micro());
 
     private final List<Scenario> scenarios;
     private final boolean smoke;

@@ -14,7 +14,7 @@ final class Connections implements Scenario {
     static final String HEAP = "heap KiB each";
     static final String THREADS = "threads";
 
-    private static final List<String> OPTIONS = List.of("-Xmx256m", "-XX:+UseSerialGC");
+    private static final List<String> OPTIONS = List.of("-Xmx256m", "-Xmn8m", "-XX:+UseSerialGC");
 
     @Override
     public String name() {
@@ -31,6 +31,7 @@ final class Connections implements Scenario {
         int scale = bench.smoke() ? 100 : 1;
         try (Mosquitto broker = Mosquitto.start(bench.disk());
                 Topology platform = new Topology(broker.port())) {
+            platform.open();
             List<Contestant> contestants = new ArrayList<>();
             for (int count : List.of(1_000, 5_000, 10_000)) {
                 contestants.add(connections(OtaFluxConnections.class, "OtaFlux", broker, count / scale));
@@ -78,7 +79,8 @@ final class Connections implements Scenario {
         report.table(
                 "Idle connections, subscribed",
                 "Mosquitto on loopback. What the process has more than with one of them, after a full collection, divided by"
-                        + " their number. One JVM, " + String.join(" ", OPTIONS) + ". Connections are made 64 at a time; a"
+                        + " their number. One JVM, " + String.join(" ", OPTIONS)
+                        + ". Connections are made 64 at a time; a"
                         + " gateway logs in no more than the platform's 200 devices in a second.",
                 List.of("contestant", RSS, HEAP, THREADS, "to connect s", "CPU s", "samples"),
                 rows);

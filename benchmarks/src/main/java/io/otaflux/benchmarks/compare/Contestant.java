@@ -19,20 +19,30 @@ interface Contestant {
      */
     List<Sample> round(int repetitions) throws Exception;
 
-    /** The same contestant, slow enough that it need not be repeated more often than that in one process. */
-    default Contestant atMost(int repetitions) {
-        Contestant all = this;
+    /** What a contestant does in {@link #round}. */
+    @FunctionalInterface
+    interface Round {
+
+        List<Sample> of(int repetitions) throws Exception;
+    }
+
+    static Contestant of(String name, Round round) {
         return new Contestant() {
             @Override
             public String name() {
-                return all.name();
+                return name;
             }
 
             @Override
-            public List<Sample> round(int wanted) throws Exception {
-                return all.round(Math.min(wanted, repetitions));
+            public List<Sample> round(int repetitions) throws Exception {
+                return round.of(repetitions);
             }
         };
+    }
+
+    /** The same contestant, slow enough that it need not be repeated more often than that in one process. */
+    default Contestant atMost(int repetitions) {
+        return of(name(), wanted -> round(Math.min(wanted, repetitions)));
     }
 
     /**
@@ -41,36 +51,28 @@ interface Contestant {
      * ten times a second.
      */
     static Contestant shell(String name, String bashScript) {
-        return new Contestant() {
-            @Override
-            public String name() {
-                return name;
+        return of(name, repetitions -> {
+            List<Sample> samples = new ArrayList<>();
+            for (int i = 0; i < repetitions; i++) {
+                Child child = new Child(
+                        name,
+                        List.of(
+                                "bash",
+                                "-c",
+                                "TIMEFORMAT='time %R %U %S'; time (set -euo pipefail; eval \"$1\")",
+                                "bash",
+                                bashScript));
+                String[] time =
+                        child.run(line -> line.startsWith("time ")).get(0).split(" ", -1);
+                samples.add(new Sample(
+                        Double.parseDouble(time[1]),
+                        Double.parseDouble(time[2]) + Double.parseDouble(time[3]),
+                        child.resident(),
+                        -1,
+                        Map.of()));
             }
-
-            @Override
-            public List<Sample> round(int repetitions) throws Exception {
-                List<Sample> samples = new ArrayList<>();
-                for (int i = 0; i < repetitions; i++) {
-                    Child child = new Child(
-                            name,
-                            List.of(
-                                    "bash",
-                                    "-c",
-                                    "TIMEFORMAT='time %R %U %S'; time (set -euo pipefail; eval \"$1\")",
-                                    "bash",
-                                    bashScript));
-                    String[] time =
-                            child.run(line -> line.startsWith("time ")).get(0).split(" ", -1);
-                    samples.add(new Sample(
-                            Double.parseDouble(time[1]),
-                            Double.parseDouble(time[2]) + Double.parseDouble(time[3]),
-                            child.resident(),
-                            -1,
-                            Map.of()));
-                }
-                return samples;
-            }
-        };
+            return samples;
+        });
     }
 
     /**
@@ -78,40 +80,31 @@ interface Contestant {
      * warms up and is dropped, unless it is the only one.
      */
     static Contestant java(String name, List<String> jvmOptions, Class<?> main, String... args) {
-        return new Contestant() {
-            @Override
-            public String name() {
-                return name;
+        return of(name, repetitions -> {
+            List<String> command = new ArrayList<>();
+            command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+            command.add("--enable-native-access=ALL-UNNAMED");
+            if (Runtime.version().feature() >= 23) {
+                command.add("--sun-misc-unsafe-memory-access=allow");
             }
-
-            @Override
-            public List<Sample> round(int repetitions) throws Exception {
-                List<String> command = new ArrayList<>();
-                command.add(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString());
-                command.add("--enable-native-access=ALL-UNNAMED");
-                if (Runtime.version().feature() >= 23) {
-                    command.add("--sun-misc-unsafe-memory-access=allow");
-                }
-                command.add("-D" + Repetitions.COUNT + "=" + repetitions);
-                command.add("-D" + Repetitions.SMOKE + "=" + Repetitions.smoke());
-                command.addAll(jvmOptions);
-                if (Repetitions.smoke()) {
-                    // Half the time to start; the rest would be slower than anybody wants to measure.
-                    command.add("-XX:TieredStopAtLevel=1");
-                }
-                command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
-                command.addAll(List.of(args));
-                List<Sample> samples = new Child(name, command)
-                        .run(line -> Sample.parse(line).isPresent()).stream()
-                                .flatMap(line -> Sample.parse(line).stream())
-                                .toList();
-                if (samples.size() != repetitions) {
-                    throw new IOException(
-                            name + " has printed " + samples.size() + " samples (expected: " + repetitions + ")");
-                }
-                return samples.subList(repetitions > 1 ? 1 : 0, repetitions);
+            command.add("-D" + Repetitions.COUNT + "=" + repetitions);
+            command.add("-D" + Repetitions.SMOKE + "=" + Repetitions.smoke());
+            command.addAll(jvmOptions);
+            if (Repetitions.smoke()) {
+                // Half the time to start; the rest would be slower than anybody wants to measure.
+                command.add("-XX:TieredStopAtLevel=1");
             }
-        };
+            command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+            command.addAll(List.of(args));
+            List<Sample> samples = new Child(name, command)
+                    .run(line -> Sample.parse(line).isPresent()).stream()
+                            .flatMap(line -> Sample.parse(line).stream())
+                            .toList();
+            if (samples.size() != repetitions) {
+                throw new IOException(
+                        name + " has printed " + samples.size() + " samples (expected: " + repetitions + ")");
+            }
+            return samples.subList(repetitions > 1 ? 1 : 0, repetitions);
+        });
     }
 }

@@ -45,10 +45,11 @@ final class Download implements Scenario {
     /** The same for all of them, so the collector is the JVM's own choice. */
     private static final List<String> JVM_OPTIONS = List.of("-Xmx512m");
 
-    /** One dropped and two that count; one that counts of those that are slow. */
+    /** In each process one dropped and two that count. */
     private static final int REPETITIONS = 3;
 
-    private static final int SLOW_REPETITIONS = 2;
+    /** One that counts, where that is enough: of those that are far away, and where another table has more. */
+    private static final int FEWER_REPETITIONS = 2;
 
     @Override
     public String name() {
@@ -84,8 +85,8 @@ final class Download implements Scenario {
         List<Contestant> contestants = new ArrayList<>(bench.smoke() ? List.of() : course.everybody());
         contestants.addAll(List.of(
                 course.otaflux(OTAFLUX_SMALL, List.of("-Xmx32m", "-XX:+UseSerialGC")),
-                course.urlConnection(HUC_10, 10 << 10),
-                course.library(NAIVE, Client.NAIVE).atMost(SLOW_REPETITIONS),
+                course.urlConnection(HUC_10, 10 << 10).atMost(FEWER_REPETITIONS),
+                course.library(NAIVE, Client.NAIVE).atMost(FEWER_REPETITIONS),
                 course.floor(),
                 course.alone(StageAlone.Stage.RECEIVE),
                 course.alone(StageAlone.Stage.HASH),
@@ -116,7 +117,7 @@ final class Download implements Scenario {
     }
 
     private static void https(Bench bench, Course course) throws Exception {
-        Map<String, List<Sample>> samples = bench.race(course.everybody(), REPETITIONS);
+        Map<String, List<Sample>> samples = bench.race(course.everybody(), FEWER_REPETITIONS);
         Report report = bench.report();
         report.race(
                 "1 GiB over HTTPS to " + bench.memoryName(),
@@ -143,7 +144,7 @@ final class Download implements Scenario {
                         course.library(JDK, Client.JDK),
                         course.library(CRT, Client.CRT),
                         course.floor()),
-                SLOW_REPETITIONS);
+                FEWER_REPETITIONS);
         bench.report()
                 .race(
                         "1 GiB over HTTP to the disk",
@@ -192,11 +193,11 @@ final class Download implements Scenario {
                     aria2(ARIA2_1, 1),
                     aria2(ARIA2_4, 4),
                     urlConnection(HUC_64, 64 << 10),
-                    library(JDK, Client.JDK).atMost(SLOW_REPETITIONS),
-                    library(OKHTTP, Client.OKHTTP),
-                    library(AHC, Client.AHC),
+                    library(JDK, Client.JDK).atMost(FEWER_REPETITIONS),
+                    library(OKHTTP, Client.OKHTTP).atMost(FEWER_REPETITIONS),
+                    library(AHC, Client.AHC).atMost(FEWER_REPETITIONS),
                     library(CRT, Client.CRT),
-                    library(WEB_CLIENT, Client.WEB_CLIENT).atMost(SLOW_REPETITIONS));
+                    library(WEB_CLIENT, Client.WEB_CLIENT).atMost(FEWER_REPETITIONS));
         }
 
         Contestant otaflux(String name, List<String> options) {
@@ -305,20 +306,12 @@ final class Download implements Scenario {
                     %s
                     [[ $sum == "$digest "* ]] || { echo "hashed $sum (expected: $digest)"; exit 1; }
                     """.formatted(location, certificate, file, digest, script));
-            return new Contestant() {
-                @Override
-                public String name() {
-                    return name;
-                }
-
-                /** A program has nothing to warm up: one sample is worth as much as another. */
-                @Override
-                public List<Sample> round(int repetitions) throws Exception {
-                    List<Sample> samples = new ArrayList<>(measured.round(1));
-                    Fetch.discard(file, digest);
-                    return samples;
-                }
-            };
+            // A program has nothing to warm up: one sample is worth as much as another.
+            return Contestant.of(name, repetitions -> {
+                List<Sample> samples = measured.round(1);
+                Fetch.discard(file, digest);
+                return samples;
+            });
         }
     }
 }

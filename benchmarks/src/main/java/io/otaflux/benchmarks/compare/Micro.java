@@ -35,7 +35,7 @@ final class Micro implements Scenario {
         Races races = new Races(bench);
         List<String> algorithms = List.of("SHA-256", "MD5");
         List<String> buffers = bench.smoke() ? List.of("65536") : List.of("65536", "1048576");
-        List<String> upgrades = bench.smoke() ? List.of("65536") : List.of("65536", "1048576", "8388608");
+        List<String> upgrades = bench.smoke() ? List.of("65536") : List.of("65536", "8388608");
         List<String> joiners = bench.smoke() ? List.of("1", "10") : List.of("1", "10", "100", "1000");
         String large = bench.smoke() ? "1" : "64";
         for (int round = 0; round < bench.rounds(); round++) {
@@ -77,13 +77,14 @@ final class Micro implements Scenario {
 
     private static void callbacks(Report report, Races races, List<String> sizes) {
         List<List<String>> rows = new ArrayList<>();
-        double last = Double.NaN;
+        Map<String, Double> ratios = new LinkedHashMap<>();
         for (String size : sizes) {
             Map<String, String> params = Map.of("size", size);
             double calls = races.median("CallbackBenchmark.calls", params, CpuProfiler.CPU);
             double callbacks = races.median("CallbackBenchmark.callbacks", params, CpuProfiler.CPU);
-            last = callbacks / calls;
-            rows.add(List.of(size, number(calls), number(callbacks), number(callbacks - calls), number(last)));
+            ratios.put(size, callbacks / calls);
+            rows.add(List.of(
+                    size, number(calls), number(callbacks), number(callbacks - calls), number(callbacks / calls)));
         }
         report.table(
                 "The callbacks against the reactive calls that do the same",
@@ -91,12 +92,13 @@ final class Micro implements Scenario {
                         + "is no network either; medians",
                 List.of("bytes", "calls µs", "callbacks µs", "added µs", "ratio"),
                 rows);
-        report.target(
-                "callbacks, an upgrade of " + sizes.get(sizes.size() - 1) + " bytes",
+        ratios.forEach((size, ratio) -> report.target(
+                "callbacks, an upgrade of " + size + " bytes",
                 "× CPU of the calls",
-                last,
+                ratio,
                 1.02,
-                true);
+                true,
+                "they add the same whatever the size: a change of threads before each callback"));
     }
 
     private static void joiners(Report report, Races races, List<String> joiners) {
@@ -142,6 +144,10 @@ final class Micro implements Scenario {
                     .shouldFailOnError(true)
                     .verbosity(VerboseMode.SILENT);
             params.forEach((name, values) -> options.param(name, values.toArray(String[]::new)));
+            if (benchmark.startsWith("CallbackBenchmark")) {
+                // What is still being compiled costs more than what is looked for.
+                options.warmupIterations(10);
+            }
             if (bench.smoke()) {
                 // One process to see that processes can be started; the others would take longer than what they show.
                 options.forks(benchmark.equals("HasherBenchmark.hasher") ? 1 : 0)

@@ -33,7 +33,8 @@ final class OtaFluxSubDevices {
                 .login(devices)
                 .filter(GatewayEvent.LoggedIn.class::isInstance)
                 .count()
-                .block();
+                .blockOptional()
+                .orElseThrow();
         if (in != to - from) {
             throw new IllegalStateException(in + " of " + (to - from) + " sub-devices were logged in");
         }

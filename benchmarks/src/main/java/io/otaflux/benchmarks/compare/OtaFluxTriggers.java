@@ -47,16 +47,17 @@ final class OtaFluxTriggers {
         Set<UpgradeKey> taken = new HashSet<>();
         CountDownLatch all = new CountDownLatch(count);
         System.out.println(Sample.of(() -> {
-            gateway.gateway().login(Pushes.devices(count)).subscribe(event -> {}, refused -> {});
-            ota.triggers().subscribe(trigger -> {
-                if (taken.add(trigger.key())) {
-                    all.countDown();
-                }
-            });
-            all.await();
-        }).line());
+                    gateway.gateway().login(Pushes.devices(count)).subscribe(event -> {}, refused -> {});
+                    ota.triggers().subscribe(trigger -> {
+                        if (taken.add(trigger.key())) {
+                            all.countDown();
+                        }
+                    });
+                    all.await();
+                })
+                .line());
         gateway.close().block();
-        long journaled = store.journal().entries().count().block();
+        long journaled = store.journal().entries().count().blockOptional().orElseThrow();
         if (journaled != count) {
             throw new IllegalStateException(journaled + " of " + count + " are in the journal");
         }

@@ -2,6 +2,7 @@ package io.otaflux.benchmarks.compare;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.eclipse.paho.client.mqttv3.IMqttToken;
 import org.eclipse.paho.client.mqttv3.MqttAsyncClient;
 import org.eclipse.paho.client.mqttv3.MqttConnectOptions;
 import org.eclipse.paho.client.mqttv3.persist.MemoryPersistence;
@@ -21,6 +22,7 @@ final class PahoConnections {
     }
 
     private static void connect(List<MqttAsyncClient> clients, String broker, int from, int to) throws Exception {
+        List<IMqttToken> subscriptions = new ArrayList<>();
         for (int i = from; i < to; i++) {
             String name = "paho-%06d".formatted(i);
             MqttAsyncClient client =
@@ -31,12 +33,12 @@ final class PahoConnections {
             options.setCleanSession(false);
             client.connect(options).waitForCompletion();
             String path = Pushes.PRODUCT + "/" + name;
-            client.subscribe(
-                            new String[] {
-                                "/ota/device/upgrade/" + path, "/sys/" + path + "/thing/ota/firmware/get_reply"
-                            },
-                            new int[] {1, 1})
-                    .waitForCompletion();
+            subscriptions.add(client.subscribe(
+                    new String[] {"/ota/device/upgrade/" + path, "/sys/" + path + "/thing/ota/firmware/get_reply"},
+                    new int[] {1, 1}));
+        }
+        for (IMqttToken subscription : subscriptions) {
+            subscription.waitForCompletion();
         }
     }
 }

@@ -30,22 +30,23 @@ final class PahoTriggers {
         ObjectMapper json = new ObjectMapper();
         Set<String> taken = new HashSet<>();
         CountDownLatch all = new CountDownLatch(count);
-        MqttAsyncClient client =
-                new MqttAsyncClient(broker, Pushes.clientIdentifier(session), new MemoryPersistence());
+        MqttAsyncClient client = new MqttAsyncClient(broker, Pushes.clientIdentifier(session), new MemoryPersistence());
         MqttConnectOptions options = new MqttConnectOptions();
         options.setCleanSession(false);
         System.out.println(Sample.of(() -> {
-            client.setCallback(new PahoCallback(message -> {
-                JsonNode data = json.readTree(message.getPayload()).path("data");
-                String key = data.path("module").asText() + data.path("version").asText()
-                        + data.path("sign").asText();
-                if (taken.add(key) && data.path("url").asText().startsWith("https:")) {
-                    all.countDown();
-                }
-            }));
-            client.connect(options).waitForCompletion();
-            all.await();
-        }).line());
+                    client.setCallback(new PahoCallback(message -> {
+                        JsonNode data = json.readTree(message.getPayload()).path("data");
+                        String key = data.path("module").asText()
+                                + data.path("version").asText()
+                                + data.path("sign").asText();
+                        if (taken.add(key) && data.path("url").asText().startsWith("https:")) {
+                            all.countDown();
+                        }
+                    }));
+                    client.connect(options).waitForCompletion();
+                    all.await();
+                })
+                .line());
         client.disconnect().waitForCompletion();
     }
 }

@@ -42,12 +42,21 @@ final class Pushes {
     static void queue(int port, int count, List<String> sessions) {
         for (String session : sessions) {
             Mqtt3RxClient client = client(port, clientIdentifier(session));
-            client.connectWith().cleanSession(false).applyConnect().blockingGet();
-            client.subscribeWith().topicFilter(FILTER).qos(MqttQos.AT_LEAST_ONCE).applySubscribe().blockingGet();
+            client.connectWith()
+                    .cleanSession(false)
+                    .applyConnect()
+                    .ignoreElement()
+                    .blockingAwait();
+            client.subscribeWith()
+                    .topicFilter(FILTER)
+                    .qos(MqttQos.AT_LEAST_ONCE)
+                    .applySubscribe()
+                    .ignoreElement()
+                    .blockingAwait();
             client.disconnect().blockingAwait();
         }
         Mqtt3RxClient platform = client(port, "platform");
-        platform.connect().blockingGet();
+        platform.connect().ignoreElement().blockingAwait();
         long sent = platform.publish(Flowable.range(0, count).map(Pushes::push))
                 .filter(result -> result.getError().isEmpty())
                 .count()

@@ -25,6 +25,10 @@ final class Topology implements AutoCloseable {
                 .serverPort(port)
                 .buildAsync();
         client.connect().join();
+    }
+
+    /** Begins to answer. */
+    void open() {
         for (String login : new String[] {"login", "batch_login"}) {
             client.subscribeWith()
                     .topicFilter("/ext/session/+/+/combine/" + login)
@@ -38,8 +42,8 @@ final class Topology implements AutoCloseable {
     private void answer(Mqtt3Publish request) {
         try {
             JsonNode asked = JSON.readTree(request.getPayloadAsBytes());
-            String answer = "{\"id\":\"" + asked.path("id").asText()
-                    + "\",\"code\":200,\"message\":\"success\",\"data\":[]}";
+            String answer =
+                    "{\"id\":\"" + asked.path("id").asText() + "\",\"code\":200,\"message\":\"success\",\"data\":[]}";
             client.publishWith()
                     .topic(request.getTopic() + "_reply")
                     .qos(MqttQos.AT_LEAST_ONCE)

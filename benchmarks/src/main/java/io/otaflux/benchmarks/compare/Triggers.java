@@ -37,14 +37,19 @@ final class Triggers implements Scenario {
         try (Mosquitto broker = Mosquitto.start(bench.disk())) {
             Map<String, List<Sample>> samples = bench.race(
                     List.of(
-                            draining(OTAFLUX, broker.port(), count, sessions -> ours(broker, count, bench.disk(), sessions)),
+                            draining(
+                                    OTAFLUX,
+                                    broker.port(),
+                                    count,
+                                    sessions -> ours(broker, count, bench.disk(), sessions)),
                             draining(MOSQUITTO_SUB, broker.port(), count, sessions -> theirs(broker, count, sessions)),
                             draining(PAHO, broker.port(), count, sessions -> paho(broker, count, sessions))),
                     REPETITIONS);
             Report report = bench.report();
             report.race(
                     count + " pushes of QoS 1 that wait in a session",
-                    "Mosquitto on loopback with its defaults (20 in flight); pushes of about 470 bytes for " + count / 10
+                    "Mosquitto on loopback with its defaults (20 in flight); pushes of about 470 bytes for "
+                            + count / 10
                             + " devices behind one gateway. OtaFlux receives, parses, judges, deduplicates, journals with"
                             + " fsync and then acknowledges; Paho (v3, asynchronous) with Jackson receives, parses,"
                             + " deduplicates and acknowledges; mosquitto_sub receives, acknowledges and prints to"
@@ -54,8 +59,7 @@ final class Triggers implements Scenario {
                     MOSQUITTO_SUB);
             Map<String, Double> rates = new LinkedHashMap<>();
             samples.forEach((name, all) -> rates.put(name, count / Sample.median(all, Sample::wall)));
-            report.target(
-                    "triggers per second", "× mosquitto_sub", ratio(rates, MOSQUITTO_SUB), 1.0, false);
+            report.target("triggers per second", "× mosquitto_sub", ratio(rates, MOSQUITTO_SUB), 1.0, false);
             report.target("triggers per second", "× Paho with Jackson", ratio(rates, PAHO), 3.0, false);
             report.bars("Triggers per second", "1/s", rates);
         }
@@ -89,15 +93,14 @@ final class Triggers implements Scenario {
     }
 
     private static Contestant ours(Mosquitto broker, int count, Path disk, List<String> sessions) {
-        List<String> arguments = new ArrayList<>(
-                List.of(Integer.toString(broker.port()), Integer.toString(count), disk.toString()));
+        List<String> arguments =
+                new ArrayList<>(List.of(Integer.toString(broker.port()), Integer.toString(count), disk.toString()));
         arguments.addAll(sessions);
         return Contestant.java(OTAFLUX, OPTIONS, OtaFluxTriggers.class, arguments.toArray(String[]::new));
     }
 
     private static Contestant paho(Mosquitto broker, int count, List<String> sessions) {
-        List<String> arguments =
-                new ArrayList<>(List.of(Integer.toString(broker.port()), Integer.toString(count)));
+        List<String> arguments = new ArrayList<>(List.of(Integer.toString(broker.port()), Integer.toString(count)));
         arguments.addAll(sessions);
         return Contestant.java(PAHO, OPTIONS, PahoTriggers.class, arguments.toArray(String[]::new));
     }

@@ -220,18 +220,10 @@ class CompareTest {
     }
 
     private Contestant contestant(String name, double wall) {
-        return new Contestant() {
-            @Override
-            public String name() {
-                return name;
-            }
-
-            @Override
-            public List<Sample> round(int repetitions) {
-                turns.add(name);
-                return walls(wall);
-            }
-        };
+        return Contestant.of(name, repetitions -> {
+            turns.add(name);
+            return walls(wall);
+        });
     }
 
     private static List<Sample> walls(double... walls) {

@@ -21,8 +21,10 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
@@ -32,7 +34,6 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -74,9 +75,13 @@ final class DownloadCommand implements Callable<Integer> {
     private static final int LONGEST_NAME = 128;
     private static final Duration CONNECT = Duration.ofSeconds(10);
 
+    private static final String RETRIES = "10";
+    private static final String TIMEOUT = "30s";
+    private static final String DEADLINE = "24h";
+
+    /** Null in a command that was read by {@link #plain}. */
     @Spec
-    @SuppressWarnings("NullAway.Init")
-    private CommandSpec spec;
+    private @Nullable CommandSpec spec;
 
     @Parameters(paramLabel = "URL", description = "Where the file is: https, or http with --allow-http.")
     @SuppressWarnings("NullAway.Init")
@@ -124,14 +129,14 @@ final class DownloadCommand implements Callable<Integer> {
     @Option(
             names = "--retries",
             paramLabel = "N",
-            defaultValue = "10",
+            defaultValue = RETRIES,
             description = "How often to try again in a row without a new byte. Defaults to ${DEFAULT-VALUE}.")
     private int retries;
 
     @Option(
             names = "--timeout",
             paramLabel = "TIME",
-            defaultValue = "30s",
+            defaultValue = TIMEOUT,
             converter = Span.Converter.class,
             description =
                     "How long the server may be silent, before it answers or later. Defaults to ${DEFAULT-VALUE}.")
@@ -141,7 +146,7 @@ final class DownloadCommand implements Callable<Integer> {
     @Option(
             names = "--deadline",
             paramLabel = "TIME",
-            defaultValue = "24h",
+            defaultValue = DEADLINE,
             converter = Span.Converter.class,
             description = "How long it may take in all. Defaults to ${DEFAULT-VALUE}.")
     @SuppressWarnings("NullAway.Init")
@@ -164,12 +169,119 @@ final class DownloadCommand implements Callable<Integer> {
                 description = "Its MD5: shows that nothing broke, not that nobody meddled.")
         private @Nullable String md5;
 
+        static DigestOption of(String name, String value) {
+            DigestOption option = new DigestOption();
+            if (name.equals("--md5")) {
+                option.md5 = value;
+            } else {
+                option.sha256 = value;
+            }
+            return option;
+        }
+
         List<Digest> digests() {
             return Stream.concat(
                             Stream.ofNullable(sha256).map(Digest::sha256),
                             Stream.ofNullable(md5).map(Digest::md5))
                     .toList();
         }
+    }
+
+    /** Thrown by a plain command that makes no sense after all, before it has done anything: picocli can say why. */
+    static final class UnclearException extends RuntimeException {
+
+        private UnclearException() {
+            super(null, null, false, false);
+        }
+    }
+
+    /**
+     * Reads a command line as scripts write it, which is most of them, without picocli: to start that takes longer than
+     * to download a small file.
+     *
+     * @return null where picocli is needed: to make sense of it, to explain it or to complain about it
+     */
+    static @Nullable DownloadCommand plain(String... arguments) {
+        if (arguments.length == 0 || !arguments[0].equals("download")) {
+            return null;
+        }
+        DownloadCommand command = new DownloadCommand();
+        command.retries = Integer.parseInt(RETRIES);
+        command.timeout = Span.of(TIMEOUT);
+        command.deadline = Span.of(DEADLINE);
+        Set<String> seen = new HashSet<>();
+        for (int i = 1; i < arguments.length; i++) {
+            String word = arguments[i];
+            int equals = word.startsWith("--") ? word.indexOf('=') : -1;
+            String name = equals < 0 ? word : word.substring(0, equals);
+            if (!name.startsWith("-")) {
+                if (!isPlain(name) || !seen.add("URL")) {
+                    return null;
+                }
+                command.url = name;
+            } else if (command.flag(name)) {
+                if (equals >= 0 || !seen.add(name)) {
+                    return null;
+                }
+            } else {
+                String value =
+                        equals >= 0 ? word.substring(equals + 1) : i + 1 < arguments.length ? arguments[++i] : "";
+                boolean again = !seen.add(name.equals("--output") ? "-o" : name);
+                if (!isPlain(value) || (again && !name.equals("--allow-network")) || !command.value(name, value)) {
+                    return null;
+                }
+            }
+        }
+        return seen.containsAll(Set.of("URL", "-o")) && !seen.containsAll(Set.of("--sha256", "--md5")) ? command : null;
+    }
+
+    /** Neither an option, nor the name of a file of arguments, nor quoted, nor what picocli would look into for variables. */
+    private static boolean isPlain(String word) {
+        return !word.isEmpty() && "-@'\"".indexOf(word.charAt(0)) < 0 && !word.contains("${");
+    }
+
+    private boolean flag(String name) {
+        switch (name) {
+            case "--allow-http" -> allowHttp = true;
+            case "--no-progress" -> noProgress = true;
+            case "--json" -> json = true;
+            default -> {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private boolean value(String name, String value) {
+        try {
+            switch (name) {
+                case "-o", "--output" -> output = Path.of(value);
+                case "--sha256", "--md5" -> digest = DigestOption.of(name, value);
+                case "--size" -> size = Long.valueOf(decimal(value));
+                case "--state" -> state = Path.of(value);
+                case "--ca" -> authorities = Path.of(value);
+                case "--allow-network" ->
+                    networks =
+                            Stream.concat(networks.stream(), Stream.of(value)).toList();
+                case "--retries" -> retries = Integer.parseInt(decimal(value));
+                case "--timeout" -> timeout = Span.of(value);
+                case "--deadline" -> deadline = Span.of(value);
+                default -> {
+                    return false;
+                }
+            }
+            return true;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
+    }
+
+    /** Picocli knows hexadecimal and octal numbers, too. */
+    private static String decimal(String number) {
+        if (number.startsWith("0") && number.length() > 1) {
+            throw new IllegalArgumentException(number);
+        }
+        return number;
     }
 
     @Override
@@ -197,7 +309,7 @@ final class DownloadCommand implements Callable<Integer> {
     }
 
     private void download(Artifact artifact, Path target, Path directory) {
-        PrintWriter err = spec.commandLine().getErr();
+        PrintWriter err = err();
         AtomicLong durable = new AtomicLong();
         AtomicReference<UpgradeEvent.@Nullable Ended> end = new AtomicReference<>();
         try (Foreground foreground = new Foreground()) {
@@ -222,9 +334,10 @@ final class DownloadCommand implements Callable<Integer> {
             if (bar != null) {
                 foreground.atEnd(bar::clear);
             }
+            PrintWriter out = out();
             foreground.run(ota.upgrade(new UpgradeTrigger(HERE, "file", "1", artifact)), event -> {
                 if (json) {
-                    spec.commandLine().getOut().println(Events.json(event));
+                    out.println(Events.json(event));
                 }
                 if (event instanceof UpgradeEvent.Received received) {
                     durable.set(received.bytes());
@@ -346,7 +459,7 @@ final class DownloadCommand implements Callable<Integer> {
                 Trees.delete(directory);
             }
         } catch (IOException e) {
-            PrintWriter err = spec.commandLine().getErr();
+            PrintWriter err = err();
             err.println("otaflux download: warning: could not remove " + directory + ": " + Line.of(e));
             err.flush();
         }
@@ -359,7 +472,15 @@ final class DownloadCommand implements Callable<Integer> {
         }
     }
 
-    private ParameterException usage(String message) {
-        return new ParameterException(spec.commandLine(), message);
+    private RuntimeException usage(String message) {
+        return spec == null ? new UnclearException() : Commands.misuse(spec, message);
+    }
+
+    private PrintWriter out() {
+        return spec == null ? Otaflux.lines(System.out) : spec.commandLine().getOut();
+    }
+
+    private PrintWriter err() {
+        return spec == null ? Otaflux.lines(System.err) : spec.commandLine().getErr();
     }
 }

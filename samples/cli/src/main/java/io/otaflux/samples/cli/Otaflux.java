@@ -1,89 +1,56 @@
 package io.otaflux.samples.cli;
 
+import java.io.OutputStreamWriter;
+import java.io.PrintStream;
 import java.io.PrintWriter;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.IVersionProvider;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.ScopeType;
+import java.nio.charset.Charset;
 
 /**
  * The {@code otaflux} command. Scripts rely on its exit codes, and on errors being one line on the standard error.
+ *
+ * <p>What is not needed for a plain download, picocli above all, is kept out of this class and of {@link DownloadCommand}:
+ * a virtual machine loads what it verifies.
  */
-@Command(
-        name = "otaflux",
-        synopsisSubcommandLabel = "COMMAND",
-        versionProvider = Otaflux.Version.class,
-        description =
-                "Over-the-air upgrades: a demonstration, a device, a platform for it, and a download that survives.",
-        subcommands = {
-            DemoCommand.class,
-            DownloadCommand.class,
-            DeviceCommand.class,
-            PlatformCommand.class,
-            PackageCommand.class,
-            JobCommand.class,
-            TaskCommand.class,
-            GroupCommand.class
-        })
 public final class Otaflux {
-
-    @CommandLine.Option(
-            names = {"-h", "--help"},
-            usageHelp = true,
-            scope = ScopeType.INHERIT,
-            description = "Show this help and exit.")
-    @SuppressWarnings("unused") // picocli acts on its presence.
-    private boolean help;
-
-    @CommandLine.Option(names = "--version", versionHelp = true, description = "Show the version and exit.")
-    @SuppressWarnings("unused")
-    private boolean version;
 
     private Otaflux() {}
 
     public static void main(String[] arguments) {
-        int exitCode = commandLine().execute(arguments);
-        System.exit(exitCode);
+        Logging.configureHere();
+        System.exit(run(arguments));
     }
 
-    static CommandLine commandLine() {
-        return new CommandLine(new Otaflux())
-                .setUsageHelpAutoWidth(true)
-                .setCaseInsensitiveEnumValuesAllowed(true)
-                .setParameterExceptionHandler(Otaflux::misused)
-                .setExecutionExceptionHandler((failure, command, parsed) -> failed(failure, command));
+    /** What {@code main} does, without its exit. */
+    static int run(String... arguments) {
+        DownloadCommand download = DownloadCommand.plain(arguments);
+        if (download != null) {
+            try {
+                return download.call();
+            } catch (DownloadCommand.UnclearException e) {
+                // Nothing has happened yet, and picocli can say what is wrong.
+            } catch (RuntimeException e) {
+                return failed(e, lines(System.err), "otaflux download");
+            }
+        }
+        return Commands.commandLine(arguments).execute(arguments);
     }
 
-    private static int misused(ParameterException misuse, String[] arguments) {
-        CommandLine command = misuse.getCommandLine();
-        complain(command, Line.of(misuse) + " (see: " + command.getCommandSpec().qualifiedName() + " --help)");
-        return ExitCode.USAGE;
+    /** What picocli makes of it, too. */
+    static PrintWriter lines(PrintStream stream) {
+        return new PrintWriter(new OutputStreamWriter(stream, Charset.defaultCharset()), true);
     }
 
-    private static int failed(Exception failure, CommandLine command) {
+    static int failed(Exception failure, PrintWriter err, String command) {
         if (failure instanceof CommandFailedException told) {
-            complain(command, Line.of(told));
+            complain(err, command, Line.of(told));
             return told.exitCode();
         }
-        complain(command, failure.getClass().getSimpleName() + ": " + Line.of(failure));
+        complain(err, command, failure.getClass().getSimpleName() + ": " + Line.of(failure));
         return ExitCode.FAILED;
     }
 
-    private static void complain(CommandLine command, @Nullable String what) {
-        PrintWriter err = command.getErr();
-        err.println(command.getCommandSpec().qualifiedName() + ": " + what);
+    static void complain(PrintWriter err, String command, String what) {
+        err.println(command + ": " + what);
         err.flush();
-    }
-
-    /** What the jar's manifest says. */
-    static final class Version implements IVersionProvider {
-
-        @Override
-        public String[] getVersion() {
-            String version = Otaflux.class.getPackage().getImplementationVersion();
-            return new String[] {"otaflux " + (version == null ? "(not packaged)" : version)};
-        }
     }
 }

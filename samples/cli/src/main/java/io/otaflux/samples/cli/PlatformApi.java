@@ -36,8 +36,8 @@ final class PlatformApi {
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(5);
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    private final HttpClient http =
-            HttpClient.newBuilder().connectTimeout(CONNECT_TIMEOUT).build();
+    /** Made when it is needed: it has a thread, and a command may be made for its usage only. */
+    private @Nullable HttpClient http;
 
     @Spec(Spec.Target.MIXEE)
     @SuppressWarnings("NullAway.Init")
@@ -170,14 +170,21 @@ final class PlatformApi {
 
     private <T> HttpResponse<T> exchange(HttpRequest.Builder request, HttpResponse.BodyHandler<T> handler) {
         try {
-            return http.send(
-                    request.header("Authorization", "Bearer " + token()).build(), handler);
+            return http().send(
+                            request.header("Authorization", "Bearer " + token()).build(), handler);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new CommandFailedException(ExitCode.FAILED, "interrupted", e);
         } catch (IOException e) {
             throw unreachable(e);
         }
+    }
+
+    private HttpClient http() {
+        if (http == null) {
+            http = HttpClient.newBuilder().connectTimeout(CONNECT_TIMEOUT).build();
+        }
+        return http;
     }
 
     private CommandFailedException unreachable(Exception e) {

@@ -12,24 +12,33 @@ record Span(Duration duration) {
 
     private static final Pattern TYPED = Pattern.compile("(\\d{1,9})(MS|S|M|H|D)?");
 
+    /** @throws IllegalArgumentException when {@code text} is none */
+    static Span of(String text) {
+        Matcher matcher = TYPED.matcher(text.toUpperCase(Locale.ROOT));
+        if (!matcher.matches() || Long.parseLong(matcher.group(1)) == 0) {
+            throw new IllegalArgumentException("'" + text + "' is no time (expected: 500ms, 90s, 5m, 24h, 2d)");
+        }
+        long number = Long.parseLong(matcher.group(1));
+        String unit = matcher.group(2) == null ? "S" : matcher.group(2);
+        return new Span(
+                switch (unit) {
+                    case "MS" -> Duration.ofMillis(number);
+                    case "M" -> Duration.ofMinutes(number);
+                    case "H" -> Duration.ofHours(number);
+                    case "D" -> Duration.ofDays(number);
+                    default -> Duration.ofSeconds(number);
+                });
+    }
+
     static final class Converter implements ITypeConverter<Span> {
 
         @Override
         public Span convert(String text) {
-            Matcher matcher = TYPED.matcher(text.toUpperCase(Locale.ROOT));
-            if (!matcher.matches() || Long.parseLong(matcher.group(1)) == 0) {
-                throw new TypeConversionException("'" + text + "' is no time (expected: 500ms, 90s, 5m, 24h, 2d)");
+            try {
+                return of(text);
+            } catch (IllegalArgumentException e) {
+                throw new TypeConversionException(e.getMessage());
             }
-            long number = Long.parseLong(matcher.group(1));
-            String unit = matcher.group(2) == null ? "S" : matcher.group(2);
-            return new Span(
-                    switch (unit) {
-                        case "MS" -> Duration.ofMillis(number);
-                        case "M" -> Duration.ofMinutes(number);
-                        case "H" -> Duration.ofHours(number);
-                        case "D" -> Duration.ofDays(number);
-                        default -> Duration.ofSeconds(number);
-                    });
         }
     }
 }

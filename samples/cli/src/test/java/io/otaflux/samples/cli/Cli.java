@@ -37,9 +37,10 @@ final class Cli {
     static Outcome run(Object... arguments) {
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
-        CommandLine commandLine = Otaflux.commandLine();
+        String[] words = strings(arguments);
+        CommandLine commandLine = Commands.commandLine(words);
         commandLine.setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true));
-        int exitCode = commandLine.execute(strings(arguments));
+        int exitCode = commandLine.execute(words);
         return new Outcome(
                 exitCode,
                 out.toString().lines().toList(),
@@ -74,8 +75,6 @@ final class Cli {
                 "-XX:+UseSerialGC",
                 "-XX:TieredStopAtLevel=1",
                 "-Xmx128m",
-                // The command line's own settings, and not those that tests of other modules bring along.
-                "-Dlogback.configurationFile=logback.xml",
                 "--enable-native-access=ALL-UNNAMED"));
         if (Runtime.version().feature() >= 23) {
             // As the launcher does.

@@ -24,7 +24,7 @@ import reactor.core.publisher.Mono;
 /** One life of a device that runs the whole library: it takes on upgrades and remembers what it was told. */
 final class Gateway implements AutoCloseable {
 
-    static final Duration PATIENCE = Duration.ofSeconds(20);
+    static final Duration PATIENCE = Duration.ofSeconds(30);
 
     private final Path home;
     private final AliyunDevice device;

@@ -583,7 +583,9 @@ final class RestApi {
                     events.publish(shared -> Flux.merge(shared, heartbeat.takeUntilOther(shared.ignoreElements())));
             return response.sse()
                     .header(HttpHeaderNames.CACHE_CONTROL, HttpHeaderValues.NO_CACHE)
-                    .sendString(Flux.concat(Mono.just(": \n\n"), content))
+                    // Not concat, which misses a client that goes away in this moment, and lets the heart beat on for
+                    // ever.
+                    .sendString(Flux.just(Flux.just(": \n\n"), content).flatMap(Function.identity(), 1))
                     .then();
         }
     }

@@ -17,7 +17,7 @@ import reactor.core.publisher.Mono;
 @RequiresProgram(value = "mosquitto", debianPackage = "mosquitto")
 class DeviceConversationTest {
 
-    private static final Duration PATIENCE = Duration.ofSeconds(10);
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
 
     private MosquittoBroker mosquitto;
 

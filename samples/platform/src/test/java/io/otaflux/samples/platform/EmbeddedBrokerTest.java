@@ -28,7 +28,7 @@ import reactor.test.scheduler.VirtualTimeScheduler;
 /** Devices of any make against the platform on its embedded broker. */
 class EmbeddedBrokerTest {
 
-    private static final Duration PATIENCE = Duration.ofSeconds(10);
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
     private static final AtomicInteger NAMES = new AtomicInteger();
 
     private static VirtualTimeScheduler time;

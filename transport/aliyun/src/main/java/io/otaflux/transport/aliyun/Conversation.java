@@ -77,7 +77,7 @@ final class Conversation implements Line {
     /** What is to be asked for sub-devices, or was asked too often, when it is its turn. */
     private final Set<DeviceModule> toAsk = new LinkedHashSet<>();
 
-    private final AliyunGateway gateway;
+    private volatile @Nullable AliyunGateway gateway;
     private final List<MonoSink<Void>> awaitingConnection = new ArrayList<>();
     private final Sinks.Many<DeviceEvent> events = Sinks.many().multicast().directBestEffort();
     private final Sinks.Empty<Void> stop = Sinks.empty();
@@ -88,6 +88,7 @@ final class Conversation implements Line {
     private @Nullable MqttConnection hearingDownloads;
     private boolean begun;
     private boolean running;
+    private boolean hasStopped;
     private volatile boolean closed;
     private int sending;
     private boolean askingLater;
@@ -101,7 +102,6 @@ final class Conversation implements Line {
         this.topics = Topics.of(settings.device());
         this.inbox = new Inbox(settings.device(), lane, this::start, settings.stuckAfter(), this::stuck);
         this.outbox = new Outbox();
-        this.gateway = new AliyunGateway(this, lane, System::nanoTime, settings.timeout(), settings.backoff());
         this.pacing = new Pacing(settings.backoff(), System::nanoTime);
         this.downloads =
                 new Downloads(lane, new DownloadExchange(), settings.timeout().toMillis());
@@ -122,8 +122,29 @@ final class Conversation implements Line {
     }
 
     AliyunGateway gateway() {
-        gateway.use();
-        return gateway;
+        AliyunGateway wanted;
+        synchronized (this) {
+            AliyunGateway present = gateway;
+            wanted = present == null
+                    ? new AliyunGateway(this, lane, System::nanoTime, settings.timeout(), settings.backoff())
+                    : present;
+            gateway = wanted;
+        }
+        wanted.use();
+        lane.schedule(() -> {
+            if (hasStopped) {
+                wanted.closed();
+            }
+        });
+        return wanted;
+    }
+
+    /** Most devices are none, and thousands may be in one process. */
+    private void withGateway(Consumer<AliyunGateway> work) {
+        AliyunGateway present = gateway;
+        if (present != null) {
+            work.accept(present);
+        }
     }
 
     @Override
@@ -145,7 +166,7 @@ final class Conversation implements Line {
      * @throws IllegalArgumentException when it is not this device, and this is no gateway
      */
     void checkKnown(DeviceId device) {
-        if (!device.equals(settings.device()) && !gateway.isUsed()) {
+        if (!device.equals(settings.device()) && gateway == null) {
             throw new IllegalArgumentException(
                     "device: " + device + " (expected: " + settings.device() + ", which is no gateway)");
         }
@@ -178,7 +199,7 @@ final class Conversation implements Line {
 
     /** Tells whether the device is heard, now or when it has its session; otherwise the reporter is told why not. */
     private boolean isHeard(DeviceId device, MonoSink<Void> reporter) {
-        GatewayException refusal = device.equals(settings.device()) ? null : gateway.refusal(device);
+        GatewayException refusal = refusal(device);
         if (refusal != null) {
             reporter.error(refusal);
         }
@@ -321,7 +342,7 @@ final class Conversation implements Line {
         }
         return Mono.usingWhen(
                 Mono.fromCallable(() -> settings.endpoint().resolve(pacing.failures()))
-                        .subscribeOn(Schedulers.boundedElastic())
+                        .subscribeOn(settings.endpoint().isAddress() ? lane : Schedulers.boundedElastic())
                         .timeout(settings.timeout())
                         .onErrorMap(MqttConnection::translate)
                         .doOnError(unknownHost -> lane.schedule(() -> offline(unknownHost)))
@@ -383,7 +404,7 @@ final class Conversation implements Line {
         List.copyOf(awaitingConnection).forEach(MonoSink::success);
         awaitingConnection.clear();
         subscriptions.connected(present, settings.timeout());
-        gateway.connected();
+        withGateway(AliyunGateway::connected);
         if (settings.remoteConfiguration()) {
             askForWhatWasMissed(new DeviceModule(settings.device(), AliyunDevice.CONFIG_MODULE));
         }
@@ -399,7 +420,7 @@ final class Conversation implements Line {
         toAsk.clear();
         outbox.disconnected();
         inbox.disconnected();
-        gateway.disconnected();
+        withGateway(AliyunGateway::disconnected);
         downloads.disconnected(cause);
         List.copyOf(queries.values()).forEach(query -> query.sink.error(new Unasked()));
         log.warn("{}: {}: {}", settings.device(), wasConnected ? "disconnected" : "cannot connect", cause.getMessage());
@@ -441,6 +462,7 @@ final class Conversation implements Line {
 
     private void stopped() {
         running = false;
+        hasStopped = true;
         connection = null;
         ChannelException closing = new ChannelException(Reason.CONNECTION_LOST, "The device is closed", null);
         giveUp(closing);
@@ -448,8 +470,8 @@ final class Conversation implements Line {
         List.copyOf(queries.values())
                 .forEach(query -> query.sink.error(unanswered(Reason.CONNECTION_LOST, query.about, "is closed", null)));
         inbox.complete();
-        gateway.disconnected();
-        gateway.closed();
+        withGateway(AliyunGateway::disconnected);
+        withGateway(AliyunGateway::closed);
         emit(new DeviceEvent.Closed());
         events.tryEmitComplete();
         stopped.tryEmitEmpty();
@@ -458,7 +480,7 @@ final class Conversation implements Line {
     private void giveUp(Throwable cause) {
         List.copyOf(awaitingConnection).forEach(sink -> sink.error(cause));
         awaitingConnection.clear();
-        gateway.fail(cause);
+        withGateway(present -> present.fail(cause));
         outbox.fail(cause);
     }
 
@@ -552,7 +574,7 @@ final class Conversation implements Line {
         }
         DeviceModule next = toAsk.iterator().next();
         toAsk.remove(next);
-        if (next.device().equals(settings.device()) || gateway.isOnline(next.device())) {
+        if (isOnline(next.device())) {
             askForWhatWasMissed(next);
         }
         askLater(BETWEEN_QUESTIONS);
@@ -566,7 +588,7 @@ final class Conversation implements Line {
                         sink.error(new Unasked());
                         return;
                     }
-                    if (!device.equals(settings.device()) && !gateway.isOnline(device)) {
+                    if (!isOnline(device)) {
                         sink.error(unanswered(Reason.SERVER_BUSY, about, "has no session of it", null));
                         return;
                     }
@@ -663,8 +685,7 @@ final class Conversation implements Line {
                     && topic.equals(Topics.sys(settings.device(), Topics.CONFIGURATION_PUSH))) {
                 configured(message);
                 return;
-            } else if (!gateway.received(topic, message.payload())
-                    && !subscriptions.received(topic, message.payload())) {
+            } else if (!isForGateway(topic, message.payload()) && !subscriptions.received(topic, message.payload())) {
                 log.debug("{}: not understood: {}", settings.device(), topic);
             }
         } catch (MalformedMessage e) {
@@ -708,7 +729,23 @@ final class Conversation implements Line {
     }
 
     private boolean isSpokenFor(DeviceId device) {
-        return device.equals(settings.device()) || gateway.isWanted(device);
+        AliyunGateway present = gateway;
+        return device.equals(settings.device()) || (present != null && present.isWanted(device));
+    }
+
+    private boolean isOnline(DeviceId device) {
+        AliyunGateway present = gateway;
+        return device.equals(settings.device()) || (present != null && present.isOnline(device));
+    }
+
+    private @Nullable GatewayException refusal(DeviceId device) {
+        AliyunGateway present = gateway;
+        return device.equals(settings.device()) || present == null ? null : present.refusal(device);
+    }
+
+    private boolean isForGateway(String topic, byte[] payload) throws MalformedMessage {
+        AliyunGateway present = gateway;
+        return present != null && present.received(topic, payload);
     }
 
     private void take(DeviceId device, Push push) {

@@ -1,5 +1,6 @@
 package io.otaflux.transport.aliyun;
 
+import io.netty.util.NetUtil;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
@@ -27,6 +28,11 @@ record Endpoint(
     InetSocketAddress resolve(int attempt) throws UnknownHostException {
         InetAddress[] addresses = InetAddress.getAllByName(host);
         return new InetSocketAddress(addresses[Math.floorMod(attempt, addresses.length)], port);
+    }
+
+    /** Tells whether there is nothing to look up, so that {@link #resolve} does not block. */
+    boolean isAddress() {
+        return NetUtil.isValidIpV4Address(host) || NetUtil.isValidIpV6Address(host);
     }
 
     @Override

@@ -12,6 +12,7 @@ import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.channel.nio.NioIoHandler;
 import io.netty.handler.flush.FlushConsolidationHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
+import io.netty.util.concurrent.Future;
 import io.netty.util.concurrent.ThreadPerTaskExecutor;
 import io.reactivex.schedulers.Schedulers;
 import java.util.concurrent.Executor;
@@ -76,7 +77,8 @@ final class Loops extends MultiThreadIoEventLoopGroup {
         Loops last = present;
         if (--users == 0 && last != null) {
             present = null;
-            last.shutdownGracefully(0, 0, TimeUnit.MILLISECONDS);
+            // Nobody waits for that, and nothing comes after it.
+            Future<?> unused = last.shutdownGracefully(0, 0, TimeUnit.MILLISECONDS);
         }
     }
 

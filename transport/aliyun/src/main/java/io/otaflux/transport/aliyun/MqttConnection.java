@@ -25,6 +25,8 @@ import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -61,6 +63,10 @@ final class MqttConnection {
 
     private final Mqtt3RxClient client;
     private final Disposable inbound;
+    private final Consumer<Inbound> messages;
+    private final Scheduler lane;
+    private final Queue<Inbound> waiting = new ConcurrentLinkedQueue<>();
+    private final AtomicInteger arrivals = new AtomicInteger();
     private final AtomicInteger unreliable = new AtomicInteger();
     private final Sinks.Empty<Void> opened = Sinks.empty();
     private final Sinks.Empty<Void> lost = Sinks.empty();
@@ -68,6 +74,8 @@ final class MqttConnection {
     private volatile boolean wasHungUp;
 
     private MqttConnection(Mqtt3ClientBuilder builder, Consumer<Inbound> messages, Scheduler lane) {
+        this.messages = messages;
+        this.lane = lane;
         client = builder.addDisconnectedListener(context -> {
                     wasHungUp = context.getSource() == MqttDisconnectSource.SERVER
                             && context.getCause() instanceof ConnectionClosedException
@@ -77,13 +85,33 @@ final class MqttConnection {
                 .buildRx();
         // Before CONNECT: what the broker has queued would otherwise be acknowledged and dropped by the library.
         inbound = Flux.from(client.publishes(MqttGlobalPublishFilter.ALL, true))
-                .map(Inbound::new)
-                .filter(Inbound::hasRoom)
-                // All of it: what is not taken at once the library goes through again and again, at every message and at
+                // All of it: what is not taken at once the library goes through again and again, at every message and
+                // at
                 // every acknowledgement.
-                .publishOn(lane, Integer.MAX_VALUE)
-                .doOnNext(Inbound::makeRoom)
-                .subscribe(messages, gone -> log.debug("The message flow ended", gone));
+                .subscribe(publish -> arrived(new Inbound(publish)), gone -> log.debug("The message flow ended", gone));
+    }
+
+    private void arrived(Inbound message) {
+        if (message.hasRoom()) {
+            waiting.add(message);
+            if (arrivals.getAndIncrement() == 0) {
+                lane.schedule(this::handOn);
+            }
+        }
+    }
+
+    /** On the lane. What is left when nobody listens any more the broker delivers again. */
+    private void handOn() {
+        int seen = arrivals.get();
+        while (seen != 0) {
+            for (Inbound message = waiting.poll(); message != null; message = waiting.poll()) {
+                message.makeRoom();
+                if (!inbound.isDisposed()) {
+                    messages.accept(message);
+                }
+            }
+            seen = arrivals.addAndGet(-seen);
+        }
     }
 
     /**

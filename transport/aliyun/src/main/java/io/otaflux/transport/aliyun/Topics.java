@@ -3,15 +3,13 @@ package io.otaflux.transport.aliyun;
 import io.otaflux.DeviceId;
 import org.jspecify.annotations.Nullable;
 
-/** The topics of one device's upgrades. */
-record Topics(
-        String inform,
-        String upgrade,
-        String progress,
-        String query,
-        String queryReply,
-        String download,
-        String downloadReply) {
+/**
+ * The topics of one device's upgrades. They are put together when they are needed, since thousands of devices seldom need
+ * them.
+ *
+ * @param path product and name, as they are in each of them
+ */
+record Topics(String path) {
 
     static final String UPGRADE = "/ota/device/upgrade/";
     static final String QUERY_REPLY = "/thing/ota/firmware/get_reply";
@@ -25,7 +23,7 @@ record Topics(
 
     /** Tells whether {@code filter} is one that the device subscribes to by itself. */
     boolean isListenedTo(String filter) {
-        return filter.equals(upgrade) || filter.equals(queryReply) || filter.equals(downloadReply);
+        return filter.equals(upgrade()) || filter.equals(queryReply()) || filter.equals(downloadReply());
     }
 
     /** A topic of {@code device} about things in general. */
@@ -52,14 +50,34 @@ record Topics(
     }
 
     static Topics of(DeviceId device) {
-        String path = device.product() + "/" + device.name();
-        return new Topics(
-                "/ota/device/inform/" + path,
-                UPGRADE + path,
-                "/ota/device/progress/" + path,
-                "/sys/" + path + "/thing/ota/firmware/get",
-                "/sys/" + path + QUERY_REPLY,
-                "/sys/" + path + "/thing/file/download",
-                "/sys/" + path + "/thing/file/download_reply");
+        return new Topics(device.product() + "/" + device.name());
+    }
+
+    String inform() {
+        return "/ota/device/inform/" + path;
+    }
+
+    String upgrade() {
+        return UPGRADE + path;
+    }
+
+    String progress() {
+        return "/ota/device/progress/" + path;
+    }
+
+    String query() {
+        return "/sys/" + path + "/thing/ota/firmware/get";
+    }
+
+    String queryReply() {
+        return "/sys/" + path + QUERY_REPLY;
+    }
+
+    String download() {
+        return "/sys/" + path + "/thing/file/download";
+    }
+
+    String downloadReply() {
+        return "/sys/" + path + "/thing/file/download_reply";
     }
 }

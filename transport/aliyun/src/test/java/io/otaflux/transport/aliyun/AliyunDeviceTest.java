@@ -654,7 +654,7 @@ class AliyunDeviceTest {
         var connected = device.connect().toFuture();
         await().atMost(PATIENCE).until(() -> !events.isEmpty());
 
-        device.close().as(StepVerifier::create).expectComplete().verify(Duration.ofSeconds(5));
+        device.close().as(StepVerifier::create).expectComplete().verify(PATIENCE);
 
         assertThat(connected).isCompletedExceptionally();
     }

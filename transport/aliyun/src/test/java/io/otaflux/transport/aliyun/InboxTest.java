@@ -23,7 +23,7 @@ import reactor.test.scheduler.VirtualTimeScheduler;
 
 class InboxTest {
 
-    private static final Duration PATIENCE = Duration.ofSeconds(20);
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
     private static final DeviceId DEVICE = new DeviceId("pk", "dev");
 
     private final Scheduler lane = Schedulers.newSingle("lane");

@@ -33,7 +33,7 @@ final class TestPlatform implements AutoCloseable {
 
     static final DeviceId DEVICE = new DeviceId("a1B2c3D4e5F", "dev01");
     static final String SECRET = "CANARY-device-secret";
-    static final Duration PATIENCE = Duration.ofSeconds(20);
+    static final Duration PATIENCE = Duration.ofSeconds(30);
 
     private static final ObjectMapper JSON = new ObjectMapper();
 

@@ -88,6 +88,7 @@ public final class HttpArtifactSource implements ArtifactSource {
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(5);
 
     private final HttpClient client;
+    private final Mono<HttpClient> secureClient;
     private final ConnectionProvider connections;
     private final LoopResources loops;
     private final boolean ownLoops;
@@ -112,7 +113,16 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .maxIdleTime(MAX_IDLE)
                 .evictInBackground(MAX_IDLE)
                 .build();
-        client = builder.customizer.apply(client(builder, networks));
+        HttpClient plain = client(builder, networks);
+        client = builder.customizer.apply(plain);
+        Duration handshakeTimeout = builder.connectTimeout;
+        UnaryOperator<HttpClient> customizer = builder.customizer;
+        secureClient = builder.tls()
+                .map(tls -> customizer.apply(plain.secure(SslProvider.builder()
+                        .sslContext(tls)
+                        .handshakeTimeout(handshakeTimeout)
+                        .build())))
+                .cache();
     }
 
     /** A source with default settings. */
@@ -140,10 +150,6 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .option(
                         ChannelOption.ALLOCATOR,
                         builder.allocator == null ? ByteBufAllocator.DEFAULT : builder.allocator)
-                .secure(SslProvider.builder()
-                        .sslContext(builder.sslContext())
-                        .handshakeTimeout(builder.connectTimeout)
-                        .build())
                 .doOnChannelInit((observer, channel, remote) -> {
                     channel.pipeline()
                             .addAfter(NettyPipeline.HttpCodec, "otaflux.discretion", new Discretion())
@@ -248,11 +254,14 @@ public final class HttpArtifactSource implements ArtifactSource {
         Flux<T> ask(Hop hop, long offset) {
             asked.add(hop.uri());
             String where = Locations.describe(hop.uri());
-            return client.doOnRequest((outgoing, connection) ->
-                            Discretion.of(connection.channel()).intend(hop.uri(), headers(hop, offset)))
-                    .get()
-                    .uri(Discretion.shown(hop.uri()))
-                    .responseConnection((response, connection) -> answer(hop, offset, where, response, connection))
+            Mono<HttpClient> chosen =
+                    "https".equalsIgnoreCase(hop.uri().getScheme()) ? secureClient : Mono.just(client);
+            return chosen.flatMapMany(http -> http.doOnRequest((outgoing, connection) ->
+                                    Discretion.of(connection.channel()).intend(hop.uri(), headers(hop, offset)))
+                            .get()
+                            .uri(Discretion.shown(hop.uri()))
+                            .responseConnection(
+                                    (response, connection) -> answer(hop, offset, where, response, connection)))
                     // A cancellation between the answer's arrival and its delivery: nobody else closes it then.
                     .doOnDiscard(Connection.class, Connection::dispose)
                     .onErrorMap(failure -> Passed.unwrap(failure, where, hop.reason()));
@@ -535,6 +544,15 @@ public final class HttpArtifactSource implements ArtifactSource {
         private ReceiveBuffers receiveBuffers() {
             long room = Math.min(MAX_ROOM, Runtime.getRuntime().maxMemory() / 8);
             return new ReceiveBuffers(receiveBufferSize, allocator == null ? room : 0);
+        }
+
+        private Mono<SslContext> tls() {
+            if (allowHttp && trusted == null && clientCertificates == null) {
+                // Cannot be wrong and may not be needed: to read all that the system trusts takes longer than the whole
+                // of a small download.
+                return Mono.fromSupplier(new Builder()::sslContext).subscribeOn(Schedulers.boundedElastic());
+            }
+            return Mono.just(sslContext());
         }
 
         private SslContext sslContext() {
