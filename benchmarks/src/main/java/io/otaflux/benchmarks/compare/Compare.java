@@ -19,6 +19,7 @@ public final class Compare {
     private static final List<Scenario> SCENARIOS = List.of(
             // One a line.
             new Download(),
+            new Paced(),
             new ManySmall(),
             new Devices(),
             new Triggers(),

@@ -94,7 +94,8 @@ final class Nginx implements AutoCloseable {
         }
     }
 
-    private static void makeCertificate(Path home) throws IOException, InterruptedException {
+    /** Writes {@code certificate.pem}, for localhost, and {@code key.pem} to a directory. */
+    static void makeCertificate(Path home) throws IOException, InterruptedException {
         Process openssl = new ProcessBuilder(
                         Program.OPENSSL.path().toString(),
                         "req",
