@@ -85,9 +85,8 @@ final class MqttConnection {
                 .buildRx();
         // Before CONNECT: what the broker has queued would otherwise be acknowledged and dropped by the library.
         inbound = Flux.from(client.publishes(MqttGlobalPublishFilter.ALL, true))
-                // All of it: what is not taken at once the library goes through again and again, at every message and
-                // at
-                // every acknowledgement.
+                // All of it: what is not taken at once the library goes through again at every message and at every
+                // acknowledgement.
                 .subscribe(publish -> arrived(new Inbound(publish)), gone -> log.debug("The message flow ended", gone));
     }
 
