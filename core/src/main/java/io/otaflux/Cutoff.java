@@ -13,8 +13,8 @@ final class Cutoff {
     private Cutoff() {}
 
     /**
-     * {@code work}, until {@code cause} emits an error: then it is cancelled, and ends with that error. A cause that comes
-     * when the work has completed changes nothing.
+     * {@code work}, until {@code cause} emits an error: then it is cancelled, and ends with that error. A cause that
+     * comes when the work has completed changes nothing.
      *
      * @param cause never completes without an error
      */
@@ -29,8 +29,7 @@ final class Cutoff {
      */
     static <T> Flux<T> of(Flux<T> work, Mono<? extends Throwable> cause, Supplier<? extends @Nullable Throwable> flaw) {
         // The error is a value because takeUntilOther cancels its source when the other publisher emits or completes,
-        // but
-        // not when it errors.
+        // but not when it errors.
         return Flux.defer(() -> {
             AtomicBoolean decided = new AtomicBoolean();
             AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
