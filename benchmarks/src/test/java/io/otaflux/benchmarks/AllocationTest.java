@@ -2,6 +2,8 @@ package io.otaflux.benchmarks;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufUtil;
 import io.netty.buffer.Unpooled;
@@ -33,6 +35,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.reactivestreams.Publisher;
+import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
 
 /**
@@ -53,7 +56,9 @@ class AllocationTest {
     /** Of the heap, for each MiB of a file. A copy takes a thousand times as much, and one object per 8 KiB twice. */
     private static final long BOUND = 1024;
 
-    private final ResourceLeakDetector.Level level = ResourceLeakDetector.getLevel();
+    private final ResourceLeakDetector.Level leaks = ResourceLeakDetector.getLevel();
+    private final Logger logger = (Logger) LoggerFactory.getLogger(Logger.ROOT_LOGGER_NAME);
+    private final Level logged = logger.getLevel();
 
     @TempDir
     private Path directory;
@@ -62,11 +67,14 @@ class AllocationTest {
     void countOnlyWhatTheProgramMakes() {
         // It makes a record of every touch of every buffer, which nobody has who does not look for leaks.
         ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.DISABLED);
+        // Where everything is logged, Netty has something to say about each read.
+        logger.setLevel(Level.WARN);
     }
 
     @AfterEach
     void lookForLeaksAgain() {
-        ResourceLeakDetector.setLevel(level);
+        ResourceLeakDetector.setLevel(leaks);
+        logger.setLevel(logged);
     }
 
     @Test
