@@ -72,6 +72,7 @@ final class FleetGateway {
 
     /** Arguments: the directory of its state, the platform's MQTT port. The first line of the input is the gateway itself. */
     public static void main(String[] arguments) throws IOException {
+        Logging.configureHere();
         Path home = Path.of(arguments[0]);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         List<SubDevice> devices = new ArrayList<>();

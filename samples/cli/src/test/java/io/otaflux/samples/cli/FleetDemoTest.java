@@ -47,7 +47,9 @@ class FleetDemoTest {
         assertThat(outcome.out())
                 .anyMatch(line -> line.startsWith("gateway: " + count + " sub-devices logged in"))
                 .anyMatch(line -> line.startsWith("gateway: peak memory"))
-                .anyMatch(line -> line.startsWith("http: 1 request, "));
+                .anyMatch(line -> line.startsWith("http: 1 request, "))
+                .as("what libraries log")
+                .noneMatch(line -> line.contains(" DEBUG "));
         return outcome;
     }
 }
