@@ -104,7 +104,7 @@ public final class Compare {
         Path disk = Files.createTempDirectory(out.toAbsolutePath(), "disk");
         Path memory = memory();
         // Also when somebody breaks it off: what is in memory would stay there until the machine stops.
-        Thread last = new Thread(() -> delete(List.of(disk, memory)), "last");
+        Thread last = new Thread(() -> deleteAtLast(List.of(disk, memory)), "last");
         Runtime.getRuntime().addShutdownHook(last);
         for (Scenario scenario : scenarios) {
             run(scenario, report, disk, memory);
@@ -140,8 +140,15 @@ public final class Compare {
             StringWriter trace = new StringWriter();
             e.printStackTrace(new PrintWriter(trace));
             report.failed("all", trace.toString());
-        } finally {
+            if (e instanceof InterruptedException) {
+                Thread.currentThread().interrupt();
+            }
+        }
+        try {
             delete(List.of(ownDisk, ownMemory));
+        } catch (IOException e) {
+            // It takes room from the next one.
+            report.failed("clean-up", e.toString());
         }
     }
 
@@ -154,7 +161,7 @@ public final class Compare {
         return Files.createTempDirectory(out.toAbsolutePath(), "memory");
     }
 
-    private static void delete(List<Path> directories) {
+    private static void delete(List<Path> directories) throws IOException {
         for (Path directory : directories) {
             if (!Files.exists(directory)) {
                 continue;
@@ -163,9 +170,16 @@ public final class Compare {
                 for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                     Files.deleteIfExists(file);
                 }
-            } catch (IOException e) {
-                System.err.println("compare: cannot remove " + directory + ": " + e);
             }
+        }
+    }
+
+    /** When the process ends and nobody is left to be told but the one who looks on. */
+    private static void deleteAtLast(List<Path> directories) {
+        try {
+            delete(directories);
+        } catch (IOException e) {
+            System.err.println("compare: cannot remove all of " + directories + ": " + e);
         }
     }
 }
