@@ -3,16 +3,15 @@ package io.otaflux.samples.cli;
 import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.LoggerContext;
 import ch.qos.logback.classic.pattern.TargetLengthBasedClassNameAbbreviator;
-import ch.qos.logback.classic.spi.Configurator;
-import ch.qos.logback.classic.spi.ConfiguratorRank;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.classic.spi.IThrowableProxy;
+import ch.qos.logback.classic.spi.LogbackServiceProvider;
 import ch.qos.logback.classic.spi.ThrowableProxyUtil;
 import ch.qos.logback.core.ConsoleAppender;
+import ch.qos.logback.core.CoreConstants;
 import ch.qos.logback.core.LayoutBase;
 import ch.qos.logback.core.encoder.LayoutWrappingEncoder;
 import ch.qos.logback.core.joran.spi.ConsoleTarget;
-import ch.qos.logback.core.spi.ContextAwareBase;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 
@@ -20,24 +19,35 @@ import org.slf4j.Logger;
  * What is logged: what a command has to say it says itself, an error in one line; what the library logs of the same would be
  * a second one. With {@code OTAFLUX_LOG_LEVEL=INFO}, or {@code DEBUG}, everybody is heard.
  *
- * <p>In code, since to read it from XML took longer than a small download. Whoever has a configuration of his own names it
- * with {@code -Dlogback.configurationFile}, in {@code JAVA_OPTS}.
+ * <p>In code, since to read it from XML, and even to look for who might know it, took longer than a small download. Whoever has
+ * a configuration of his own names it with {@code -Dlogback.configurationFile}, in {@code JAVA_OPTS}.
  */
-@ConfiguratorRank(ConfiguratorRank.CUSTOM_TOP_PRIORITY)
-public final class Logging extends ContextAwareBase implements Configurator {
+public final class Logging extends LogbackServiceProvider {
 
-    private static volatile boolean here;
+    private static final String PROVIDER = "slf4j.provider";
 
-    /** Makes this the logging of the process. It is not where the command line is part of another program, a test say. */
+    /**
+     * Makes this the logging of the process, if nothing has been logged yet. It is not where the command line is part of
+     * another program, a test say.
+     */
     static void configureHere() {
-        here = System.getProperty("logback.configurationFile") == null;
+        if (System.getProperty("logback.configurationFile") == null && System.getProperty(PROVIDER) == null) {
+            System.setProperty(PROVIDER, Logging.class.getName());
+            // Otherwise it says that it was told so.
+            System.setProperty("slf4j.internal.verbosity", "WARN");
+        }
     }
 
     @Override
-    public ExecutionStatus configure(LoggerContext logging) {
-        if (!here) {
-            return ExecutionStatus.INVOKE_NEXT_IF_ANY;
-        }
+    public void initialize() {
+        LoggerContext logging = (LoggerContext) getLoggerFactory();
+        logging.setName(CoreConstants.DEFAULT_CONTEXT_NAME);
+        logging.setMDCAdapter(getMDCAdapter());
+        configure(logging);
+        logging.start();
+    }
+
+    private static void configure(LoggerContext logging) {
         Lines lines = new Lines();
         lines.setContext(logging);
         lines.start();
@@ -60,7 +70,6 @@ public final class Logging extends ContextAwareBase implements Configurator {
         set(logging, "reactor.netty", wanted, Level.OFF);
         set(logging, "io.otaflux", wanted, Level.OFF);
         set(logging, "io.otaflux.samples", wanted, Level.WARN);
-        return ExecutionStatus.DO_NOT_INVOKE_NEXT_IF_ANY;
     }
 
     private static void set(LoggerContext logging, String name, @Nullable Level wanted, Level usual) {
