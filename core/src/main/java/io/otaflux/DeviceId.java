@@ -1,5 +1,7 @@
 package io.otaflux;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * The one thing that is kept up to date: a gateway itself or a device behind it.
  *
@@ -12,6 +14,17 @@ public record DeviceId(String product, String name) {
     public DeviceId {
         Names.DEVICE.check("product", product);
         Names.DEVICE.check("name", name);
+    }
+
+    // Written out: the compiler's are put together at their first use, which a short process pays for.
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof DeviceId that && product.equals(that.product) && name.equals(that.name);
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * product.hashCode() + name.hashCode();
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The hash of an artifact. It proves that the bytes are the ones the platform named (integrity); it says nothing about
@@ -47,6 +48,17 @@ public record Digest(Algorithm algorithm, String hex) {
         return algorithm == other.algorithm
                 && MessageDigest.isEqual(
                         HexFormat.of().parseHex(hex), HexFormat.of().parseHex(other.hex));
+    }
+
+    // Written out: the compiler's are put together at their first use, which a short process pays for.
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof Digest that && algorithm == that.algorithm && hex.equals(that.hex);
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * algorithm.hashCode() + hex.hashCode();
     }
 
     @Override

@@ -15,7 +15,19 @@ final class Lanes {
 
     private final Map<Place, Lane> lanes = new HashMap<>();
 
-    private record Place(DeviceId device, String module) {}
+    private record Place(DeviceId device, String module) {
+
+        // Written out: the compiler's are put together at their first use, which a short process pays for.
+        @Override
+        public boolean equals(@Nullable Object other) {
+            return other instanceof Place that && device.equals(that.device) && module.equals(that.module);
+        }
+
+        @Override
+        public int hashCode() {
+            return 31 * device.hashCode() + module.hashCode();
+        }
+    }
 
     private static final class Lane {
 

@@ -1,6 +1,7 @@
 package io.otaflux;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The identity of an upgrade. A platform may push the same upgrade many times, each time with a fresh URL and another
@@ -15,6 +16,21 @@ public record UpgradeKey(DeviceId device, String module, String version, List<Li
 
     public UpgradeKey {
         digests = List.copyOf(digests);
+    }
+
+    // Written out: the compiler's are put together at their first use, which a short process pays for.
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof UpgradeKey that
+                && device.equals(that.device)
+                && module.equals(that.module)
+                && version.equals(that.version)
+                && digests.equals(that.digests);
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * (31 * (31 * device.hashCode() + module.hashCode()) + version.hashCode()) + digests.hashCode();
     }
 
     @Override

@@ -4,6 +4,7 @@ import io.netty.util.NetUtil;
 import java.net.InetAddress;
 import java.net.URI;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /** Scheme, host and port: what has to be equal for two locations to be the same party (RFC 6454). */
 record Origin(String scheme, String host, int port) {
@@ -23,6 +24,20 @@ record Origin(String scheme, String host, int port) {
     static String canonical(String host) {
         InetAddress literal = Networks.literal(host);
         return literal == null ? host.toLowerCase(Locale.ROOT) : NetUtil.toAddressString(literal);
+    }
+
+    // Written out: the compiler's are put together at their first use, which a short process pays for.
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof Origin that
+                && scheme.equals(that.scheme)
+                && host.equals(that.host)
+                && port == that.port;
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * (31 * scheme.hashCode() + host.hashCode()) + port;
     }
 
     @Override
