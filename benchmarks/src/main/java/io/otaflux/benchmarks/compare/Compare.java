@@ -25,7 +25,8 @@ public final class Compare {
             new Triggers(),
             new Connections(),
             new Growth(),
-            new Micro());
+            new Micro(),
+            new Start());
 
     private final List<Scenario> scenarios;
     private final boolean smoke;

@@ -17,6 +17,7 @@ record Program(String name, String debianPackage) {
     static final Program MOSQUITTO_SUB = new Program("mosquitto_sub", "mosquitto-clients");
     static final Program NGINX = new Program("nginx", "nginx-light");
     static final Program OPENSSL = new Program("openssl", "openssl");
+    static final Program PYTHON = new Program("python3", "python3");
     static final Program WGET = new Program("wget", "wget");
     static final Program WRK = new Program("wrk", "wrk");
 
