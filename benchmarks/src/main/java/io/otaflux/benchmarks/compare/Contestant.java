@@ -76,8 +76,8 @@ interface Contestant {
     }
 
     /**
-     * A class of this jar with a {@code main} that uses {@link Repetitions}. All repetitions are in one process. The first one
-     * warms up and is dropped, unless it is the only one.
+     * A class of this jar with a {@code main} that uses {@link Repetitions}. All repetitions are in one process. The first
+     * half of them warms up and is dropped, of five the first two.
      */
     static Contestant java(String name, List<String> jvmOptions, Class<?> main, String... args) {
         return of(name, repetitions -> {
@@ -104,7 +104,7 @@ interface Contestant {
                 throw new IOException(
                         name + " has printed " + samples.size() + " samples (expected: " + repetitions + ")");
             }
-            return samples.subList(repetitions > 1 ? 1 : 0, repetitions);
+            return samples.subList(repetitions / 2, repetitions);
         });
     }
 }
