@@ -44,23 +44,23 @@ public class PipelineBenchmark {
     private @Nullable OtaClient client;
     private @Nullable Disposable running;
 
-    /** What an upgrade takes from the heap, per MiB of it. */
+    /** What the upgrades took from the heap, and how large they were; JMH adds up such counters over its iterations. */
     @AuxCounters(AuxCounters.Type.EVENTS)
     @State(Scope.Thread)
     public static class Heap {
 
+        public long upgradedMebibytes;
+
         private Allocation allocation = new Allocation();
-        private double mebibytes;
 
         @Setup(Level.Iteration)
         public void reset() {
             allocation = new Allocation();
-            mebibytes = 0;
+            upgradedMebibytes = 0;
         }
 
-        /** In bytes. */
-        public double allocatedPerMebibyte() {
-            return allocation.bytes() / mebibytes;
+        public long allocatedBytes() {
+            return allocation.bytes();
         }
     }
 
@@ -112,6 +112,6 @@ public class PipelineBenchmark {
 
     private void count(Rates rates, Heap heap) {
         rates.count((long) mebibytes << 20);
-        heap.mebibytes += mebibytes;
+        heap.upgradedMebibytes += mebibytes;
     }
 }
