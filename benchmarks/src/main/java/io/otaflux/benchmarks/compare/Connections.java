@@ -14,7 +14,9 @@ final class Connections implements Scenario {
     static final String HEAP = "heap KiB each";
     static final String THREADS = "threads";
 
-    private static final List<String> OPTIONS = List.of("-Xmx256m", "-Xmn8m", "-XX:+UseSerialGC");
+    /** As for a process that is idle most of the time: the collector gives back to the system what it does not need. */
+    private static final List<String> OPTIONS =
+            List.of("-Xmx256m", "-Xmn8m", "-XX:+UseSerialGC", "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20");
 
     @Override
     public String name() {
