@@ -2,11 +2,10 @@ package io.otaflux;
 
 import java.net.URI;
 import java.util.Collection;
-import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,7 +37,7 @@ public record Artifact(
                     "size: " + size + " (expected: >= 0, or " + UNKNOWN_SIZE + " for unknown)");
         }
         digests = List.copyOf(digests);
-        if (algorithms(digests).size() != digests.size()) {
+        if (digests.size() > 1 && algorithms(digests).size() != digests.size()) {
             throw new IllegalArgumentException("digests: " + digests + " (expected: one per algorithm)");
         }
     }
@@ -59,11 +58,17 @@ public record Artifact(
     }
 
     static Optional<Digest> strongest(Collection<Digest> digests) {
-        return digests.stream().max(Comparator.comparing(Digest::algorithm));
+        Digest strongest = null;
+        for (Digest digest : digests) {
+            if (strongest == null || digest.algorithm().compareTo(strongest.algorithm()) > 0) {
+                strongest = digest;
+            }
+        }
+        return Optional.ofNullable(strongest);
     }
 
     static Set<Digest.Algorithm> algorithms(Collection<Digest> digests) {
-        Set<Digest.Algorithm> algorithms = new TreeSet<>();
+        Set<Digest.Algorithm> algorithms = EnumSet.noneOf(Digest.Algorithm.class);
         digests.forEach(digest -> algorithms.add(digest.algorithm()));
         return algorithms;
     }

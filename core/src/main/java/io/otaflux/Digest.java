@@ -89,14 +89,21 @@ public record Digest(Algorithm algorithm, String hex) {
          * @throws IllegalArgumentException when there is no such algorithm here
          */
         public static Algorithm named(String name) {
-            String letters = name.replace("-", "").replace("_", "").toUpperCase(Locale.ROOT);
             for (Algorithm algorithm : values()) {
-                if (algorithm.jcaName.replace("-", "").equals(letters)) {
+                if (algorithm.isCalled(name)) {
                     return algorithm;
                 }
             }
-            throw new IllegalArgumentException("digest algorithm: " + letters.length()
+            throw new IllegalArgumentException("digest algorithm: " + letters(name).length()
                     + " characters that are none of MD5, SHA-1, SHA-256, SHA-512");
+        }
+
+        private boolean isCalled(String name) {
+            return jcaName.equalsIgnoreCase(name) || letters(jcaName).equals(letters(name));
+        }
+
+        private static String letters(String name) {
+            return name.replace("-", "").replace("_", "").toUpperCase(Locale.ROOT);
         }
 
         /** The length of a value, in bytes. */

@@ -35,36 +35,55 @@ final class Lanes {
         private @Nullable Upgrade waiting;
         private @Nullable String version;
         private @Nullable UpgradeKey succeeded;
+
+        @Nullable Upgrade find(UpgradeKey key) {
+            if (running != null && running.trigger().key().equals(key)) {
+                return running;
+            }
+            return waiting != null && waiting.trigger().key().equals(key) ? waiting : null;
+        }
     }
 
     /** What becomes of a trigger. */
     sealed interface Verdict {
 
+        /** Whose turn it is now. */
+        @Nullable Upgrade running();
+
         /** The same upgrade is under way; there is nothing to do but to wait until the journal has it. */
-        record Repeated(Upgrade upgrade) implements Verdict {}
+        record Repeated(Upgrade upgrade, @Nullable Upgrade running) implements Verdict {}
 
         /** The module is at that version already; the platform has not heard, or not listened. */
-        record Reached() implements Verdict {}
+        record Reached() implements Verdict {
+
+            /** Nobody's: otherwise the version would be about to change. */
+            @Override
+            public @Nullable Upgrade running() {
+                return null;
+            }
+        }
 
         /** A new upgrade, and the one that it superseded. */
-        record Taken(Upgrade upgrade, @Nullable Upgrade superseded) implements Verdict {}
+        record Taken(
+                Upgrade upgrade,
+                @Nullable Upgrade superseded,
+                @Nullable Upgrade running) implements Verdict {}
     }
 
     synchronized Verdict offer(UpgradeTrigger trigger) {
         Lane lane = lane(trigger.device(), trigger.module());
         UpgradeKey key = trigger.key();
-        for (Upgrade known : open(lane)) {
-            if (known.trigger().key().equals(key)) {
-                known.relocate(trigger);
-                return new Verdict.Repeated(known);
-            }
+        Upgrade known = lane.find(key);
+        if (known != null) {
+            known.relocate(trigger);
+            return new Verdict.Repeated(known, lane.running);
         }
-        // Only when nothing is under way: otherwise the version is about to change.
         if (lane.running == null && (trigger.version().equals(lane.version) || key.equals(lane.succeeded))) {
             return new Verdict.Reached();
         }
         Upgrade upgrade = Upgrade.pushed(trigger);
-        return new Verdict.Taken(upgrade, place(lane, upgrade));
+        Upgrade superseded = place(lane, upgrade);
+        return new Verdict.Taken(upgrade, superseded, lane.running);
     }
 
     /** Puts back an upgrade that an earlier process left unfinished, and returns the one that it supersedes. */
@@ -90,11 +109,7 @@ final class Lanes {
     /** The upgrade of that key which is under way or waits. */
     synchronized Optional<Upgrade> find(UpgradeKey key) {
         Lane lane = lanes.get(new Place(key.device(), key.module()));
-        return lane == null
-                ? Optional.empty()
-                : open(lane).stream()
-                        .filter(upgrade -> upgrade.trigger().key().equals(key))
-                        .findFirst();
+        return Optional.ofNullable(lane == null ? null : lane.find(key));
     }
 
     /** The upgrade of that device and module which has its turn. */
@@ -120,7 +135,8 @@ final class Lanes {
     }
 
     synchronized boolean hasTurn(Upgrade upgrade) {
-        return running(upgrade.trigger().device(), upgrade.trigger().module()).orElse(null) == upgrade;
+        Lane lane = lanes.get(new Place(upgrade.trigger().device(), upgrade.trigger().module()));
+        return lane != null && lane.running == upgrade;
     }
 
     /** Takes an ended upgrade out of its lane and returns the one whose turn it is now. */

@@ -1,32 +1,56 @@
 package io.otaflux;
 
-import java.util.regex.Pattern;
-
 /**
  * What a name that comes from a platform may look like. Such names end up in file names, topics and logs, so they are
  * checked against a list of what is allowed rather than of what is harmful.
  */
 enum Names {
-    DEVICE("[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,63}"),
-    MODULE("[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"),
-    VERSION("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}"),
+    DEVICE("_.:@-", 64),
+    MODULE("._-", 64),
+    VERSION("._+-", 64),
     /** A name of a file inside a package; the platforms allow spaces and brackets there, and it never becomes a path. */
-    ARTIFACT("[A-Za-z0-9_][A-Za-z0-9._+@() -]{0,127}");
+    ARTIFACT("._+@() -", 128);
 
     private static final int SHOWN = 80;
 
-    private final Pattern allowed;
+    /** For people: the first character is a letter, a digit or an underscore. */
+    private final String allowed;
 
-    Names(String allowed) {
-        this.allowed = Pattern.compile(allowed);
+    private final boolean[] isAllowed = new boolean[128];
+    private final int longest;
+
+    Names(String more, int longest) {
+        this.allowed = "[A-Za-z0-9_][A-Za-z0-9" + more + "]{0," + (longest - 1) + "}";
+        this.longest = longest;
+        for (char c = 0; c < isAllowed.length; c++) {
+            isAllowed[c] = isWord(c) || more.indexOf(c) >= 0;
+        }
     }
 
     String check(String what, String value) {
-        if (!allowed.matcher(value).matches()) {
-            throw new IllegalArgumentException(
-                    what + ": \"" + printable(value) + "\" (expected: " + allowed.pattern() + ")");
+        if (!isAllowed(value)) {
+            throw new IllegalArgumentException(what + ": \"" + printable(value) + "\" (expected: " + allowed + ")");
         }
         return value;
+    }
+
+    /** Names are checked in everything that comes in, of which there may be tens of thousands at once. */
+    private boolean isAllowed(String value) {
+        int length = value.length();
+        if (length == 0 || length > longest || !isWord(value.charAt(0))) {
+            return false;
+        }
+        for (int i = 1; i < length; i++) {
+            char c = value.charAt(i);
+            if (c >= isAllowed.length || !isAllowed[c]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static boolean isWord(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
     }
 
     /** What is wrong with the value is often a control character, which must not reach a terminal by way of a log. */

@@ -12,18 +12,23 @@ import java.util.Objects;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
+import org.reactivestreams.Subscription;
+import reactor.core.CoreSubscriber;
 import reactor.core.Disposable;
 import reactor.core.Disposables;
 import reactor.core.Exceptions;
+import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.FluxSink;
 import reactor.core.publisher.Mono;
+import reactor.core.publisher.Operators;
 import reactor.core.publisher.Sinks;
 import reactor.core.publisher.SynchronousSink;
 import reactor.core.scheduler.Scheduler;
@@ -70,6 +75,7 @@ public final class OtaClient {
     private static final Logger log = Loggers.getLogger(OtaClient.class);
 
     private static final int INTAKE = 256;
+    private static final int QUARTER = INTAKE / 4;
     private static final Duration FOREVER = Duration.ofMillis(Long.MAX_VALUE);
 
     private final UpgradeChannel channel;
@@ -270,11 +276,15 @@ public final class OtaClient {
                 ready.set(sink);
                 sink.onDispose(() -> stop(sink));
             });
-            Flux<Turn> intake = InOrder.after(before.end().then(recovery), Flux.defer(() -> {
-                        lanes.running().forEach(this::start);
-                        return now.to(channel, lanes);
-                    }))
-                    .flatMap(delivery -> admit(delivery).then(Mono.<Turn>empty()), INTAKE);
+            Flux<UpgradeChannel.Delivery> deliveries = InOrder.after(before.end().then(recovery), Flux.defer(() -> {
+                lanes.running().forEach(this::start);
+                return now.to(channel, lanes);
+            }));
+            Flux<Turn> intake = Flux.create(sink -> {
+                Intake taking = new Intake(sink);
+                sink.onDispose(taking);
+                deliveries.subscribe(taking);
+            });
             return turns.mergeWith(intake)
                     // Withdrawn while it waited for demand.
                     .filter(turn -> !turn.upgrade().hasEnded())
@@ -467,7 +477,55 @@ public final class OtaClient {
 
     // ---- admission ----------------------------------------------------------------------------------------------
 
-    private Mono<Void> admit(UpgradeChannel.Delivery delivery) {
+    /**
+     * Takes in what a channel delivers. No more than {@value #INTAKE} deliveries are on their way into the journal; the channel
+     * keeps the others. Of those that came while the journal was being synchronised the next synchronisation takes all.
+     */
+    private final class Intake extends BaseSubscriber<UpgradeChannel.Delivery> implements Upgrade.Place {
+
+        private final FluxSink<Turn> sink;
+        private final AtomicInteger vacated = new AtomicInteger();
+
+        Intake(FluxSink<Turn> sink) {
+            this.sink = sink;
+        }
+
+        @Override
+        protected void hookOnSubscribe(Subscription deliveries) {
+            deliveries.request(INTAKE);
+        }
+
+        @Override
+        protected void hookOnNext(UpgradeChannel.Delivery delivery) {
+            admit(delivery, this);
+        }
+
+        @Override
+        protected void hookOnComplete() {
+            sink.complete();
+        }
+
+        @Override
+        protected void hookOnError(Throwable refused) {
+            sink.error(refused);
+        }
+
+        /** The channel is asked for a quarter at a time, which is fewer questions than one for each. */
+        @Override
+        public void vacate() {
+            if (vacated.incrementAndGet() % QUARTER == 0) {
+                request(QUARTER);
+            }
+        }
+
+        @Override
+        public void fail(Throwable bug) {
+            cancel();
+            sink.error(bug);
+        }
+    }
+
+    private void admit(UpgradeChannel.Delivery delivery, Upgrade.Place place) {
         UpgradeTrigger trigger = delivery.trigger();
         RefusedException refusal = judge(trigger);
         if (refusal != null) {
@@ -475,27 +533,27 @@ public final class OtaClient {
             UpgradeEvent failed = new UpgradeEvent.Failed(trigger, refusal);
             asides.emit(failed);
             inBackground("refusal report", Mono.defer(() -> channel.report(failed)));
-            return Mono.empty();
+            place.vacate();
+            return;
         }
         Lanes.Verdict verdict = lanes.offer(trigger);
-        // One that is installed, and that the platform refused to hear of, holds its lane. Whoever pushes listens
-        // again.
-        lanes.running(trigger.device(), trigger.module())
-                .filter(installed -> installed.state() == State.INSTALLED)
-                .ifPresent(this::start);
+        Upgrade running = verdict.running();
+        if (running != null && running.state() == State.INSTALLED) {
+            // One that is installed, and that the platform refused to hear of, holds its lane. Whoever pushes listens again.
+            start(running);
+        }
         if (verdict instanceof Lanes.Verdict.Taken taken) {
-            Mono<Void> admitted = taken.upgrade().deliver(delivery);
+            taken.upgrade().deliver(delivery, place);
             admit(taken.upgrade(), taken.superseded());
-            return admitted;
+        } else if (verdict instanceof Lanes.Verdict.Repeated repeated) {
+            repeated.upgrade().deliver(delivery, place);
+        } else {
+            delivery.acknowledge();
+            inBackground(
+                    "version report",
+                    Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version())));
+            place.vacate();
         }
-        if (verdict instanceof Lanes.Verdict.Repeated repeated) {
-            return repeated.upgrade().deliver(delivery);
-        }
-        delivery.acknowledge();
-        inBackground(
-                "version report",
-                Mono.defer(() -> channel.report(trigger.device(), trigger.module(), trigger.version())));
-        return Mono.empty();
     }
 
     /**
@@ -504,16 +562,62 @@ public final class OtaClient {
      */
     private void admit(Upgrade upgrade, @Nullable Upgrade superseded) {
         synchronized (owed) {
-            owed.remove(upgrade.trigger().key());
+            if (!owed.isEmpty()) {
+                owed.remove(upgrade.trigger().key());
+            }
         }
-        Mono<Void> journaled = write(upgrade, State.ADMITTED, false, null).doOnSuccess(done -> upgrade.journaled());
-        InOrder.resumed(journaled, OtaException.class, e -> {
-                    // Not journaled, so not taken on. The platform hears why and may push it again.
-                    upgrade.settle();
-                    return fail(upgrade, e).doOnNext(asides::emit).then();
-                })
-                .then(superseded == null ? Mono.empty() : supersede(superseded, upgrade.trigger()))
-                .subscribe(done -> {}, upgrade::unsettled, () -> start(upgrade));
+        journal.put(entry(upgrade, State.ADMITTED, false, null)).subscribe(new Admission(upgrade, superseded));
+    }
+
+    /** Sees one upgrade into the journal, without an operator for each of the steps: there may be tens of thousands at once. */
+    private final class Admission implements CoreSubscriber<Void> {
+
+        private final Upgrade upgrade;
+        private final @Nullable Upgrade superseded;
+
+        Admission(Upgrade upgrade, @Nullable Upgrade superseded) {
+            this.upgrade = upgrade;
+            this.superseded = superseded;
+        }
+
+        @Override
+        public void onSubscribe(Subscription journaling) {
+            journaling.request(Long.MAX_VALUE);
+        }
+
+        @Override
+        public void onNext(Void never) {}
+
+        @Override
+        public void onComplete() {
+            try {
+                upgrade.journaled();
+                if (superseded == null) {
+                    start(upgrade);
+                } else {
+                    then(supersede(superseded, upgrade.trigger()));
+                }
+            } catch (RuntimeException bug) {
+                // It must not reach the journal, which has others to tell.
+                Operators.onErrorDropped(bug, currentContext());
+            }
+        }
+
+        @Override
+        public void onError(Throwable e) {
+            if (e instanceof OtaException cause) {
+                // Not journaled, so not taken on. The platform hears why and may push it again.
+                upgrade.settle();
+                Mono<Void> failed = fail(upgrade, cause).doOnNext(asides::emit).then();
+                then(superseded == null ? failed : failed.then(supersede(superseded, upgrade.trigger())));
+            } else {
+                upgrade.unsettled(e);
+            }
+        }
+
+        private void then(Mono<Void> rest) {
+            rest.subscribe(done -> {}, upgrade::unsettled, () -> start(upgrade));
+        }
     }
 
     private Mono<Void> supersede(Upgrade superseded, UpgradeTrigger newer) {
@@ -974,9 +1078,14 @@ public final class OtaClient {
 
     private Mono<Void> write(Upgrade upgrade, State state, boolean reported, @Nullable String detail) {
         Mono<Void> written = upgrade.isTracked()
-                ? journal.put(new UpgradeJournal.Entry(upgrade.trigger(), upgrade.isLocated(), state, reported, detail))
+                ? journal.put(entry(upgrade, state, reported, detail))
                 : Mono.empty();
         return written.doOnSuccess(done -> upgrade.reach(state));
+    }
+
+    private static UpgradeJournal.Entry entry(
+            Upgrade upgrade, State state, boolean reported, @Nullable String detail) {
+        return new UpgradeJournal.Entry(upgrade.trigger(), upgrade.isLocated(), state, reported, detail);
     }
 
     /** Ends the upgrade when a stage that was called by hand fails. */

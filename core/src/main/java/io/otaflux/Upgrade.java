@@ -2,9 +2,9 @@ package io.otaflux;
 
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
@@ -12,14 +12,14 @@ import reactor.core.publisher.Sinks;
 /** One upgrade that has not ended, as this process knows it. */
 final class Upgrade {
 
-    private final Sinks.One<String> withdrawn = Sinks.one();
-    private final Sinks.Empty<Void> admitted = Sinks.empty();
-    private final List<ArtifactStore.Stored> references = new ArrayList<>();
-
-    /** After a cancellation a channel may emit the same delivery once more. */
-    private final Set<UpgradeChannel.Delivery> unacknowledged = new LinkedHashSet<>();
-
     private final boolean tracked;
+
+    // Of tens of thousands that wait for their turn, none needs more than the next two fields.
+    private List<ArtifactStore.Stored> references = List.of();
+    private Sinks.@Nullable One<String> withdrawn;
+
+    /** What brought it and is not acknowledged. After a cancellation a channel may emit the same delivery once more. */
+    private Map<UpgradeChannel.Delivery, Place> unacknowledged = Map.of();
 
     private UpgradeTrigger trigger;
     private boolean located;
@@ -42,6 +42,15 @@ final class Upgrade {
         this.settled = journaled;
         this.installing = state != UpgradeJournal.State.ADMITTED;
         this.tracked = tracked;
+    }
+
+    /** What a delivery takes up where it was taken in, until it is acknowledged. */
+    interface Place {
+
+        void vacate();
+
+        /** It will never be acknowledged, because of a bug. */
+        void fail(Throwable bug);
     }
 
     /** One that a platform asked for just now. */
@@ -105,41 +114,60 @@ final class Upgrade {
 
     /** Acknowledges what brought it, and from now on every repetition at once. */
     void settle() {
-        List<UpgradeChannel.Delivery> deliveries;
+        Map<UpgradeChannel.Delivery, Place> deliveries;
         synchronized (this) {
             settled = true;
-            deliveries = List.copyOf(unacknowledged);
-            unacknowledged.clear();
-            latest = deliveries.isEmpty() ? null : deliveries.get(deliveries.size() - 1);
+            deliveries = unacknowledged;
+            unacknowledged = Map.of();
+            latest = null;
+            deliveries.keySet().forEach(delivery -> latest = delivery);
         }
-        deliveries.forEach(UpgradeChannel.Delivery::acknowledge);
-        admitted.tryEmitEmpty();
+        deliveries.forEach(Upgrade::acknowledge);
     }
 
     /** Neither journaled nor given up, because of a bug. */
     void unsettled(Throwable bug) {
-        admitted.tryEmitError(bug);
+        Map<UpgradeChannel.Delivery, Place> deliveries;
+        synchronized (this) {
+            deliveries = unacknowledged;
+            unacknowledged = Map.of();
+        }
+        deliveries.values().forEach(place -> place.fail(bug));
     }
 
     /** Acknowledges {@code delivery} when the journal has this upgrade, and no delivery twice. */
-    Mono<Void> deliver(UpgradeChannel.Delivery delivery) {
+    void deliver(UpgradeChannel.Delivery delivery, Place place) {
+        boolean again;
         synchronized (this) {
             if (!settled) {
-                unacknowledged.add(delivery);
-                return admitted.asMono();
+                if (unacknowledged.isEmpty()) {
+                    unacknowledged = new LinkedHashMap<>(2);
+                }
+                unacknowledged.put(delivery, place);
+                return;
             }
-            if (latest == delivery) {
-                return Mono.empty();
-            }
+            again = latest == delivery;
             latest = delivery;
         }
-        delivery.acknowledge();
-        return Mono.empty();
+        if (again) {
+            place.vacate();
+        } else {
+            acknowledge(delivery, place);
+        }
+    }
+
+    private static void acknowledge(UpgradeChannel.Delivery delivery, Place place) {
+        try {
+            delivery.acknowledge();
+            place.vacate();
+        } catch (RuntimeException bug) {
+            place.fail(bug);
+        }
     }
 
     /** Whoever listened to the channel stopped, and with that gave back what is not acknowledged. */
     synchronized void returnDeliveries() {
-        unacknowledged.clear();
+        unacknowledged = Map.of();
     }
 
     /** Tells true to the first {@code worker} who asks, until its {@link #pause}. */
@@ -191,13 +219,16 @@ final class Upgrade {
         if (ended) {
             stored.release();
         } else {
+            if (references.isEmpty()) {
+                references = new ArrayList<>(1);
+            }
             references.add(stored);
         }
     }
 
     synchronized void release() {
         references.forEach(ArtifactStore.Stored::release);
-        references.clear();
+        references = List.of();
     }
 
     /** Adds to the time that its stages took, as against waiting for a person. */
@@ -217,7 +248,7 @@ final class Upgrade {
             }
             ended = true;
         }
-        withdrawn.tryEmitValue(reason);
+        withdrawn().tryEmitValue(reason);
         return true;
     }
 
@@ -229,7 +260,7 @@ final class Upgrade {
             }
             reached = true;
         }
-        withdrawn.tryEmitValue("reached");
+        withdrawn().tryEmitValue("reached");
         return true;
     }
 
@@ -249,7 +280,16 @@ final class Upgrade {
 
     /** Emits when the upgrade is withdrawn; otherwise never ends. */
     Mono<Withdrawal> withdrawal() {
-        return withdrawn.asMono().map(Withdrawal::new);
+        return withdrawn().asMono().map(Withdrawal::new);
+    }
+
+    private synchronized Sinks.One<String> withdrawn() {
+        Sinks.One<String> present = withdrawn;
+        if (present == null) {
+            present = Sinks.one();
+            withdrawn = present;
+        }
+        return present;
     }
 
     /** Ends a stage that is under way; never seen by anybody outside. */

@@ -64,11 +64,10 @@ public record UpgradeTrigger(
 
     /** What makes two triggers ask for the same upgrade: everything but where the bytes are at the moment. */
     public UpgradeKey key() {
-        return new UpgradeKey(
-                device,
-                module,
-                version,
-                artifacts.stream().map(Artifact::digests).toList());
+        List<List<Digest>> digests = artifacts.size() == 1
+                ? List.of(artifact().digests())
+                : artifacts.stream().map(Artifact::digests).toList();
+        return new UpgradeKey(device, module, version, digests);
     }
 
     /** The sum of the artifacts' sizes in bytes, or {@link Artifact#UNKNOWN_SIZE} when one is unknown. */
