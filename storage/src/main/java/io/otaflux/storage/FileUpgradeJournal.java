@@ -59,8 +59,8 @@ final class FileUpgradeJournal implements UpgradeJournal {
     private final Disk disk;
     private final Executor executor;
 
-    /** What is durable, as it is written, in the order in which the keys came. */
-    private final Map<UpgradeKey, String> entries = new LinkedHashMap<>();
+    /** What is durable, by the lines that say so, in the order in which the keys came. */
+    private final Map<UpgradeKey, byte[]> entries = new LinkedHashMap<>();
 
     private final Object lock = new Object();
     private List<Change> pending = new ArrayList<>();
@@ -68,6 +68,7 @@ final class FileUpgradeJournal implements UpgradeJournal {
     private boolean closed;
 
     // Used by the one flush that runs at a time.
+    private final Lines buffer = new Lines();
     private @Nullable FileChannel channel;
     private int lines;
     private final int damagedLines;
@@ -154,7 +155,8 @@ final class FileUpgradeJournal implements UpgradeJournal {
             if (record.entry() == null) {
                 entries.remove(record.key());
             } else {
-                entries.put(record.key(), record.text());
+                buffer.clear();
+                entries.put(record.key(), record.line(buffer));
             }
             return true;
         } catch (IllegalArgumentException e) {
@@ -175,7 +177,7 @@ final class FileUpgradeJournal implements UpgradeJournal {
                         return Flux.fromIterable(List.copyOf(entries.values()));
                     }
                 })
-                .mapNotNull(text -> JournalRecord.parse(text).entry());
+                .mapNotNull(line -> JournalRecord.parse(Lines.text(line)).entry());
     }
 
     @Override
@@ -241,15 +243,14 @@ final class FileUpgradeJournal implements UpgradeJournal {
 
     private void write(List<Change> group) throws IOException {
         List<Line> changes = new ArrayList<>(group.size());
-        group.forEach(change -> changes.add(Line.of(change)));
+        buffer.clear();
+        group.forEach(change -> changes.add(Line.of(change, buffer)));
         FileChannel current = channel;
         if (current == null || isWorthANewFile(changes)) {
             rewrite(after(changes));
         } else {
-            StringBuilder text = new StringBuilder(512 * changes.size());
-            changes.forEach(line -> text.append(Escaped.sealed(line.text)));
             try {
-                disk.write(current, bytes(text));
+                disk.write(current, buffer.all());
                 disk.sync(current);
             } catch (IOException e) {
                 abandon(current, e);
@@ -270,20 +271,24 @@ final class FileUpgradeJournal implements UpgradeJournal {
     }
 
     /** What is true when the group is durable. Only the flush that runs changes the entries, so it may read them. */
-    private Map<UpgradeKey, String> after(List<Line> group) {
-        Map<UpgradeKey, String> after = new LinkedHashMap<>(entries);
+    private Map<UpgradeKey, byte[]> after(List<Line> group) {
+        Map<UpgradeKey, byte[]> after = new LinkedHashMap<>(entries);
         group.forEach(line -> line.applyTo(after));
         return after;
     }
 
-    private void rewrite(Map<UpgradeKey, String> after) throws IOException {
+    private void rewrite(Map<UpgradeKey, byte[]> after) throws IOException {
         Path temporary = file.resolveSibling(file.getFileName() + SmallFile.TEMPORARY);
-        StringBuilder text = new StringBuilder(Escaped.sealed(HEADER + VERSION));
-        after.values().forEach(line -> text.append(Escaped.sealed(line)));
+        byte[] header = Escaped.sealed(HEADER + VERSION).getBytes(StandardCharsets.ISO_8859_1);
+        ByteBuffer all = ByteBuffer.allocate(after.values().stream()
+                .mapToInt(line -> line.length)
+                .reduce(header.length, Math::addExact));
+        all.put(header);
+        after.values().forEach(all::put);
         disk.delete(temporary);
         FileChannel fresh = disk.create(temporary);
         try {
-            disk.write(fresh, bytes(text));
+            disk.write(fresh, all.flip());
             disk.sync(fresh);
             disk.rename(temporary, file);
             disk.syncDirectoryOf(file);
@@ -311,10 +316,6 @@ final class FileUpgradeJournal implements UpgradeJournal {
         } catch (IOException e) {
             why.addSuppressed(e);
         }
-    }
-
-    private static ByteBuffer bytes(CharSequence text) {
-        return ByteBuffer.wrap(text.toString().getBytes(StandardCharsets.ISO_8859_1));
     }
 
     /** Blocks until what was put is durable, and closes the file. */
@@ -347,17 +348,17 @@ final class FileUpgradeJournal implements UpgradeJournal {
     private record Change(UpgradeKey key, @Nullable Entry entry, MonoSink<Void> sink) {}
 
     /** A change as it is written. */
-    private record Line(UpgradeKey key, boolean put, String text) {
+    private record Line(UpgradeKey key, boolean put, byte[] bytes) {
 
-        static Line of(Change change) {
+        static Line of(Change change, Lines lines) {
             return change.entry == null
-                    ? new Line(change.key, false, JournalRecord.removal(change.key))
-                    : new Line(change.key, true, JournalRecord.text(change.entry));
+                    ? new Line(change.key, false, JournalRecord.removal(lines, change.key))
+                    : new Line(change.key, true, JournalRecord.line(lines, change.entry));
         }
 
-        void applyTo(Map<UpgradeKey, String> entries) {
+        void applyTo(Map<UpgradeKey, byte[]> entries) {
             if (put) {
-                entries.put(key, text);
+                entries.put(key, bytes);
             } else {
                 entries.remove(key);
             }

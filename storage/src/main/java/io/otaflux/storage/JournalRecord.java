@@ -47,72 +47,79 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
     }
 
     String text() {
-        return entry == null ? removal(key) : text(entry);
+        return Lines.text(line(new Lines()));
     }
 
-    /** What is written of {@code key} when its entry is removed. */
-    static String removal(UpgradeKey key) {
-        StringBuilder text = new StringBuilder(256).append(REMOVE);
-        append(text, key.device(), key.module(), key.version());
-        key.digests().forEach(digests -> append(text.append(" digests="), digests));
-        return text.toString();
+    /** Appends this as a line. */
+    byte[] line(Lines lines) {
+        return entry == null ? removal(lines, key) : line(lines, entry);
     }
 
-    /** What is written of {@code entry}: without the credentials in its locations, which then are not complete. */
-    static String text(UpgradeJournal.Entry entry) {
+    /** Appends what is written of {@code key} when its entry is removed. */
+    static byte[] removal(Lines lines, UpgradeKey key) {
+        lines.begin().append(REMOVE);
+        append(lines, key.device(), key.module(), key.version());
+        key.digests().forEach(digests -> append(lines.append(" digests="), digests));
+        return lines.end();
+    }
+
+    /** Appends what is written of {@code entry}: without the credentials in its locations, which then are not complete. */
+    static byte[] line(Lines lines, UpgradeJournal.Entry entry) {
         UpgradeTrigger trigger = entry.trigger();
-        List<String> locations = new ArrayList<>(trigger.artifacts().size());
         boolean complete = entry.locationsComplete();
         for (Artifact artifact : trigger.artifacts()) {
-            String bare = Locations.bare(artifact.location());
-            complete &= bare.equals(artifact.location().toString());
-            locations.add(bare);
+            complete &= !Locations.hasCredentials(artifact.location());
         }
-        StringBuilder text = new StringBuilder(512).append(PUT);
-        append(text, trigger.device(), trigger.module(), trigger.version());
-        append(text, "state", entry.state().name());
-        append(text, "reported", Boolean.toString(entry.reported()));
-        append(text, "complete", Boolean.toString(complete));
-        for (int i = 0; i < locations.size(); i++) {
-            Artifact artifact = trigger.artifacts().get(i);
-            text.append(" artifact=").append(Escaped.escape(artifact.name()));
-            text.append('|').append(Escaped.escape(locations.get(i)));
-            text.append('|').append(artifact.size()).append('|');
-            append(text, artifact.digests());
+        lines.begin().append(PUT);
+        append(lines, trigger.device(), trigger.module(), trigger.version());
+        append(lines, "state", entry.state().name());
+        append(lines, "reported", Boolean.toString(entry.reported()));
+        append(lines, "complete", Boolean.toString(complete));
+        for (Artifact artifact : trigger.artifacts()) {
+            lines.append(" artifact=").escape(artifact.name());
+            lines.append('|').escape(Locations.bare(artifact.location()));
+            lines.append('|').append(Long.toString(artifact.size())).append('|');
+            append(lines, artifact.digests());
             if (artifact.signature() != null) {
-                append(text, "signature", artifact.signature());
+                append(lines, "signature", artifact.signature());
             }
         }
         if (trigger.delta()) {
-            append(text, "delta", "true");
+            append(lines, "delta", "true");
         }
         if (!trigger.tags().isEmpty()) {
-            new TreeMap<>(trigger.tags())
-                    .forEach((name, value) -> text.append(" tag=")
-                            .append(Escaped.escape(name))
-                            .append('|')
-                            .append(Escaped.escape(value)));
+            sorted(trigger.tags())
+                    .forEach((name, value) ->
+                            lines.append(" tag=").escape(name).append('|').escape(value));
         }
         if (entry.detail() != null) {
-            append(text, "detail", entry.detail());
+            append(lines, "detail", entry.detail());
         }
-        return text.toString();
+        return lines.end();
     }
 
-    private static void append(StringBuilder text, DeviceId device, String module, String version) {
-        append(text, "product", device.product());
-        append(text, "device", device.name());
-        append(text, "module", module);
-        append(text, "version", version);
+    private static Map<String, String> sorted(Map<String, String> tags) {
+        return tags.size() == 1 ? tags : new TreeMap<>(tags);
     }
 
-    private static void append(StringBuilder text, String name, String value) {
-        text.append(' ').append(name).append('=').append(Escaped.escape(value));
+    private static void append(Lines lines, DeviceId device, String module, String version) {
+        append(lines, "product", device.product());
+        append(lines, "device", device.name());
+        append(lines, "module", module);
+        append(lines, "version", version);
     }
 
-    private static void append(StringBuilder text, List<Digest> digests) {
+    private static void append(Lines lines, String name, String value) {
+        lines.append(' ').append(name).append('=').escape(value);
+    }
+
+    private static void append(Lines lines, List<Digest> digests) {
         for (int i = 0; i < digests.size(); i++) {
-            text.append(i == 0 ? "" : ",").append(digests.get(i));
+            Digest digest = digests.get(i);
+            lines.append(i == 0 ? "" : ",")
+                    .append(digest.algorithm().toString())
+                    .append(':')
+                    .append(digest.hex());
         }
     }
 

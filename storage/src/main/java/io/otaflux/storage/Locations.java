@@ -17,8 +17,26 @@ final class Locations {
         return URI.create(bare(location));
     }
 
+    /** Tells whether {@link #withoutCredentials} is another one. */
+    static boolean hasCredentials(URI location) {
+        return location.getRawQuery() != null || !bare(location).equals(location.toString());
+    }
+
     /** The text of {@link #withoutCredentials}. */
     static String bare(URI location) {
+        String authority = location.getRawAuthority();
+        if (location.getScheme() == null || authority == null || authority.indexOf('@') >= 0) {
+            return assembled(location);
+        }
+        // Nearly all are so: the text up to its query, or its fragment.
+        String text = location.toString();
+        int fragment = text.indexOf('#');
+        int query = text.indexOf('?');
+        int end = query >= 0 && (fragment < 0 || query < fragment) ? query : fragment;
+        return end < 0 ? text : text.substring(0, end);
+    }
+
+    private static String assembled(URI location) {
         StringBuilder bare = new StringBuilder();
         if (location.getScheme() != null) {
             bare.append(location.getScheme()).append(':');
