@@ -74,11 +74,13 @@ public record Digest(Algorithm algorithm, String hex) {
         SHA_512("SHA-512", 64, true);
 
         private final String jcaName;
+        private final String plainName;
         private final int bytes;
         private final boolean collisionResistant;
 
         Algorithm(String jcaName, int bytes, boolean collisionResistant) {
             this.jcaName = jcaName;
+            this.plainName = jcaName.replace("-", "");
             this.bytes = bytes;
             this.collisionResistant = collisionResistant;
         }
@@ -90,21 +92,20 @@ public record Digest(Algorithm algorithm, String hex) {
          */
         public static Algorithm named(String name) {
             for (Algorithm algorithm : values()) {
-                if (algorithm.isCalled(name)) {
+                if (algorithm.plainName.equalsIgnoreCase(name)) {
                     return algorithm;
                 }
             }
-            throw new IllegalArgumentException("digest algorithm: " + letters(name).length()
+            String letters = name.replace("-", "").replace("_", "").toUpperCase(Locale.ROOT);
+            for (Algorithm algorithm : values()) {
+                if (algorithm.plainName.equals(letters)) {
+                    return algorithm;
+                }
+            }
+            throw new IllegalArgumentException("digest algorithm: " + letters.length()
                     + " characters that are none of MD5, SHA-1, SHA-256, SHA-512");
         }
 
-        private boolean isCalled(String name) {
-            return jcaName.equalsIgnoreCase(name) || letters(jcaName).equals(letters(name));
-        }
-
-        private static String letters(String name) {
-            return name.replace("-", "").replace("_", "").toUpperCase(Locale.ROOT);
-        }
 
         /** The length of a value, in bytes. */
         public int bytes() {

@@ -1,15 +1,19 @@
 package io.otaflux.transport.aliyun;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.otaflux.UpgradeTrigger;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
@@ -30,6 +34,10 @@ final class Messages {
             // Two fields of one name are two readings of one message; whoever sends that means no good.
             .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+
+    /** What is inside of something else has more behind it. */
+    private static final ObjectReader PARTS =
+            JSON.readerFor(JsonNode.class).without(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
     private Messages() {}
 
@@ -128,27 +136,58 @@ final class Messages {
      * @throws MalformedMessage when it is anything else
      */
     static JsonNode read(byte[] payload) throws MalformedMessage {
-        if (payload.length > MAX_BYTES) {
-            throw new MalformedMessage(payload.length + " bytes (expected: at most " + MAX_BYTES + ")");
-        }
-        int length = payload.length;
-        while (length > 0 && payload[length - 1] == 0) {
-            length--;
-        }
+        int length = length(payload.length, payload);
         try {
             JsonNode root = JSON.readTree(payload, 0, length);
             if (root == null || !root.isObject()) {
                 throw new MalformedMessage(length + " bytes that are no JSON object");
             }
             return root;
-        } catch (JsonProcessingException e) {
-            // Not e's message: it quotes the payload, which may hold a signed URL.
-            throw new MalformedMessage("no JSON at byte "
-                    + (e.getLocation() == null ? 0 : e.getLocation().getByteOffset()) + " of " + length + " ("
-                    + e.getClass().getSimpleName() + ")");
         } catch (IOException e) {
-            throw new MalformedMessage("unreadable (" + e.getClass().getSimpleName() + ")");
+            throw unreadable(e, length);
         }
+    }
+
+    /**
+     * Reads the {@code data} of such a payload, which must be an object, and of the rest no more than that it is JSON.
+     *
+     * @param size how much of {@code payload} there is
+     */
+    static Fields readData(byte[] payload, int size) throws MalformedMessage {
+        int length = length(size, payload);
+        try (JsonParser parser = JSON.createParser(payload, 0, length)) {
+            if (parser.nextToken() != JsonToken.START_OBJECT) {
+                // Anything else is wrong in one of several ways.
+                read(Arrays.copyOf(payload, length));
+            }
+            Fields data = Fields.read("data", parser, PARTS);
+            if (parser.nextToken() != null) {
+                throw new MalformedMessage("more than one JSON object in " + length + " bytes");
+            }
+            return data;
+        } catch (IOException e) {
+            throw unreadable(e, length);
+        }
+    }
+
+    private static int length(int size, byte[] payload) throws MalformedMessage {
+        if (size > MAX_BYTES) {
+            throw new MalformedMessage(size + " bytes (expected: at most " + MAX_BYTES + ")");
+        }
+        int length = size;
+        while (length > 0 && payload[length - 1] == 0) {
+            length--;
+        }
+        return length;
+    }
+
+    private static MalformedMessage unreadable(IOException e, int length) {
+        // Not e's message: it quotes the payload, which may hold a signed URL.
+        return e instanceof JsonProcessingException wrong
+                ? new MalformedMessage("no JSON at byte "
+                        + (wrong.getLocation() == null ? 0 : wrong.getLocation().getByteOffset()) + " of " + length
+                        + " (" + e.getClass().getSimpleName() + ")")
+                : new MalformedMessage("unreadable (" + e.getClass().getSimpleName() + ")");
     }
 
     private static void putModule(ObjectNode params, String module) {

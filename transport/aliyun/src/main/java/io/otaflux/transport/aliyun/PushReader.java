@@ -16,7 +16,6 @@ import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -32,13 +31,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class PushReader {
 
-    /** What a module's name looks like. */
-    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,63}");
-
     /** What a version looks like. */
     private static final Pattern VERSION = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}");
-
-    private static final Pattern NUMBER = Pattern.compile("[0-9]{1,18}");
 
     /** How long a configuration may be: 64 KB. */
     private static final int MAX_CONFIGURATION = 64 * 1024;
@@ -50,8 +44,13 @@ final class PushReader {
 
     /** Reads the payload of a push to {@code device}, which the topic named. Never throws. */
     static Push read(DeviceId device, byte[] payload) {
+        return read(device, payload, payload.length);
+    }
+
+    /** The same of the first {@code size} bytes. */
+    static Push read(DeviceId device, byte[] payload, int size) {
         try {
-            return read(device, Messages.read(payload).path("data"), UpgradeTrigger.DEFAULT_MODULE);
+            return read(device, Messages.readData(payload, size), UpgradeTrigger.DEFAULT_MODULE);
         } catch (MalformedMessage e) {
             return new Push.Skipped(null, malformed(device, e.why()));
         }
@@ -62,18 +61,21 @@ final class PushReader {
         boolean nothing = data.isMissingNode()
                 || data.isNull()
                 || (data.isObject() && !data.has("url") && !data.has("files") && !data.has("dProtocol"));
-        return nothing ? new Push.Nothing() : read(device, data, module);
+        if (nothing) {
+            return new Push.Nothing();
+        }
+        return data.isObject()
+                ? read(device, Fields.of(data), module)
+                : new Push.Skipped(
+                        null, malformed(device, "data: " + Fields.kind(data) + " (expected: an object)"));
     }
 
-    private static Push read(DeviceId device, JsonNode data, String moduleIfAbsent) {
+    private static Push read(DeviceId device, Fields data, String moduleIfAbsent) {
         String module = null;
         try {
-            if (!data.isObject()) {
-                throw new MalformedMessage("data: " + kind(data) + " (expected: an object)");
-            }
             module = optional(data, "module").orElse(moduleIfAbsent);
             // The reserved one is no platform's: an upgrade in its name would be one that nobody reports.
-            if (!NAME.matcher(module).matches() || module.equals(AliyunDevice.CONFIG_MODULE)) {
+            if (!isName(module) || module.equals(AliyunDevice.CONFIG_MODULE)) {
                 module = null;
                 throw new MalformedMessage("module: not a name");
             }
@@ -86,7 +88,7 @@ final class PushReader {
         }
     }
 
-    private static Push read(DeviceId device, String module, JsonNode data) throws MalformedMessage {
+    private static Push read(DeviceId device, String module, Fields data) throws MalformedMessage {
         String version = required(data, "version");
         if (isStream(data) && !data.path("dProtocol").asText().equalsIgnoreCase("mqtt")) {
             return new Push.Skipped(module, unsupported(device, module, "a download over something unknown"));
@@ -95,11 +97,11 @@ final class PushReader {
         JsonNode isDiff = data.path("isDiff");
         boolean delta = isDiff.asInt() != 0 || isDiff.asBoolean();
         return new Push.Upgrade(
-                new UpgradeTrigger(device, module, version, artifacts, tags(data.path("extData")), delta));
+                new UpgradeTrigger(device, module, version, artifacts, data.texts("extData"), delta));
     }
 
     /** Tells whether the bytes come over this connection, and no URL is named. */
-    private static boolean isStream(JsonNode data) {
+    private static boolean isStream(Fields data) {
         return !data.has("url") && !data.has("files") && data.has("dProtocol");
     }
 
@@ -112,20 +114,21 @@ final class PushReader {
         if (data.isMissingNode() || data.isNull() || (data.isObject() && !data.has("url"))) {
             return new Push.Nothing();
         }
+        Fields fields = Fields.of(data);
         try {
-            String type = optional(data, "getType").orElse("file");
+            String type = optional(fields, "getType").orElse("file");
             if (!type.equals("file")) {
                 return new Push.Skipped(
                         null, unsupported(device, AliyunDevice.CONFIG_MODULE, "a configuration that is no file"));
             }
-            String id = required(data, "configId");
-            long size = size(data, "configSize");
+            String id = required(fields, "configId");
+            long size = size(fields, "configSize");
             if (size > MAX_CONFIGURATION) {
                 throw new MalformedMessage(
                         "configSize: " + size + " bytes (expected: at most " + MAX_CONFIGURATION + ")");
             }
             Artifact artifact = new Artifact(
-                    "configuration", location(data, "url"), size, digests(data, method(data), "sign", "md5"));
+                    "configuration", location(fields, "url"), size, digests(fields, method(fields), "sign", "md5"));
             return new Push.Upgrade(new UpgradeTrigger(
                     device, AliyunDevice.CONFIG_MODULE, version(id), List.of(artifact), Map.of("configId", id)));
         } catch (MalformedMessage e) {
@@ -146,7 +149,7 @@ final class PushReader {
     }
 
     /** One artifact inline; the platform gives it no name, so it has its module's. */
-    private static Artifact single(String module, JsonNode data) throws MalformedMessage {
+    private static Artifact single(String module, Fields data) throws MalformedMessage {
         URI location = isStream(data)
                 ? Downloads.location(size(data, "streamId"), size(data, "streamFileId"))
                 : location(data, "url");
@@ -154,14 +157,15 @@ final class PushReader {
                 module, location, size(data, "size"), digests(data, method(data), "sign", "md5"), signature(data));
     }
 
-    private static List<Artifact> files(String module, JsonNode data) throws MalformedMessage {
-        JsonNode files = data.get("files");
+    private static List<Artifact> files(String module, Fields data) throws MalformedMessage {
+        JsonNode files = data.path("files");
         if (!files.isArray() || files.isEmpty() || files.size() > MAX_FILES) {
-            throw new MalformedMessage("files: " + kind(files) + " of " + files.size() + " (expected: an array of 1 to "
+            throw new MalformedMessage("files: " + Fields.kind(files) + " of " + files.size() + " (expected: an array of 1 to "
                     + MAX_FILES + ")");
         }
         List<Artifact> artifacts = new ArrayList<>();
-        for (JsonNode file : files) {
+        for (JsonNode node : files) {
+            Fields file = Fields.of(node);
             String name = optional(file, "fileName").orElse(module + "-" + artifacts.size());
             artifacts.add(new Artifact(
                     allowed(name),
@@ -177,7 +181,7 @@ final class PushReader {
      * The signature over a digest, which is no matter of the reader's: anything that is no text is none. The documents have
      * it of single files only; a file of several is taken to carry its own.
      */
-    private static @Nullable String signature(JsonNode node) {
+    private static @Nullable String signature(Fields node) {
         String signature = node.path("digestsign").textValue();
         return signature == null || signature.isEmpty() ? null : signature;
     }
@@ -187,7 +191,7 @@ final class PushReader {
      * decided where upgrades are admitted.
      */
     private static List<Digest> digests(
-            JsonNode node, Digest.@Nullable Algorithm method, String signField, String md5Field)
+            Fields node, Digest.@Nullable Algorithm method, String signField, String md5Field)
             throws MalformedMessage {
         List<Digest> digests = new ArrayList<>();
         Optional<Digest> md5 = optional(node, md5Field).map(Digest::md5);
@@ -211,22 +215,53 @@ final class PushReader {
         return digests;
     }
 
-    private static Digest.@Nullable Algorithm method(JsonNode data) throws MalformedMessage {
+    private static Digest.@Nullable Algorithm method(Fields data) throws MalformedMessage {
         Optional<String> name = optional(data, "signMethod");
         return name.isPresent() ? Digest.Algorithm.named(name.get()) : null;
     }
 
     /** A length in bytes, or the number of a stream; a number, or the same number as a string. */
-    private static long size(JsonNode node, String field) throws MalformedMessage {
+    private static long size(Fields node, String field) throws MalformedMessage {
         JsonNode size = node.path(field);
         String digits = size.isIntegralNumber() || size.isTextual() ? size.asText() : "";
-        if (!NUMBER.matcher(digits).matches()) {
-            throw new MalformedMessage(field + ": " + kind(size) + " (expected: a number)");
+        if (!isNumber(digits)) {
+            throw new MalformedMessage(field + ": " + Fields.kind(size) + " (expected: a number)");
         }
         return Long.parseLong(digits);
     }
 
-    private static URI location(JsonNode node, String field) throws MalformedMessage {
+    /** Tells whether it is what a module's name looks like. */
+    private static boolean isName(String text) {
+        int length = text.length();
+        if (length == 0 || length > 64 || ".-".indexOf(text.charAt(0)) >= 0) {
+            return false;
+        }
+        for (int i = 0; i < length; i++) {
+            char c = text.charAt(i);
+            boolean allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || isDigit(c) || "_.-".indexOf(c) >= 0;
+            if (!allowed) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Tells whether it is one of 1 to 18 digits. */
+    private static boolean isNumber(String text) {
+        int length = text.length();
+        for (int i = 0; i < length; i++) {
+            if (!isDigit(text.charAt(i))) {
+                return false;
+            }
+        }
+        return length >= 1 && length <= 18;
+    }
+
+    private static boolean isDigit(char c) {
+        return c >= '0' && c <= '9';
+    }
+
+    private static URI location(Fields node, String field) throws MalformedMessage {
         try {
             URI location = new URI(required(node, field));
             String scheme = String.valueOf(location.getScheme()).toLowerCase(Locale.ROOT);
@@ -239,30 +274,18 @@ final class PushReader {
         }
     }
 
-    /** The job's tags. They are for the application, so that whatever is no text reaches it as JSON text. */
-    private static Map<String, String> tags(JsonNode extData) {
-        Map<String, String> tags = new LinkedHashMap<>();
-        extData.properties()
-                .forEach(tag -> tags.put(
-                        tag.getKey(),
-                        tag.getValue().isTextual()
-                                ? tag.getValue().textValue()
-                                : tag.getValue().toString()));
-        return tags;
-    }
-
-    private static String required(JsonNode node, String field) throws MalformedMessage {
+    private static String required(Fields node, String field) throws MalformedMessage {
         return optional(node, field).orElseThrow(() -> new MalformedMessage(field + ": missing"));
     }
 
     /** A text; absent, null and empty are the same. */
-    private static Optional<String> optional(JsonNode node, String field) throws MalformedMessage {
+    private static Optional<String> optional(Fields node, String field) throws MalformedMessage {
         JsonNode value = node.path(field);
         if (value.isMissingNode() || value.isNull()) {
             return Optional.empty();
         }
         if (!value.isTextual()) {
-            throw new MalformedMessage(field + ": " + kind(value) + " (expected: a string)");
+            throw new MalformedMessage(field + ": " + Fields.kind(value) + " (expected: a string)");
         }
         return Optional.of(value.textValue()).filter(text -> !text.isEmpty());
     }
@@ -271,10 +294,6 @@ final class PushReader {
     private static String allowed(String name) {
         String letters = name.replaceAll("[^A-Za-z0-9._+@() -]", "_");
         return letters.matches("[A-Za-z0-9_].*") ? letters : "_" + letters;
-    }
-
-    private static String kind(JsonNode node) {
-        return node.getNodeType().name().toLowerCase(Locale.ROOT);
     }
 
     private static OtaException malformed(DeviceId device, String what) {
