@@ -3,6 +3,7 @@ package io.otaflux;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -73,6 +74,8 @@ public record Digest(Algorithm algorithm, String hex) {
         SHA_256("SHA-256", 32, true),
         SHA_512("SHA-512", 64, true);
 
+        private static final List<Algorithm> ALL = List.of(values());
+
         private final String jcaName;
         private final String plainName;
         private final int bytes;
@@ -91,13 +94,13 @@ public record Digest(Algorithm algorithm, String hex) {
          * @throws IllegalArgumentException when there is no such algorithm here
          */
         public static Algorithm named(String name) {
-            for (Algorithm algorithm : values()) {
+            for (Algorithm algorithm : ALL) {
                 if (algorithm.plainName.equalsIgnoreCase(name)) {
                     return algorithm;
                 }
             }
             String letters = name.replace("-", "").replace("_", "").toUpperCase(Locale.ROOT);
-            for (Algorithm algorithm : values()) {
+            for (Algorithm algorithm : ALL) {
                 if (algorithm.plainName.equals(letters)) {
                     return algorithm;
                 }
@@ -105,7 +108,6 @@ public record Digest(Algorithm algorithm, String hex) {
             throw new IllegalArgumentException("digest algorithm: " + letters.length()
                     + " characters that are none of MD5, SHA-1, SHA-256, SHA-512");
         }
-
 
         /** The length of a value, in bytes. */
         public int bytes() {

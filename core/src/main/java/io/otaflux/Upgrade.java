@@ -140,10 +140,7 @@ final class Upgrade {
         boolean again;
         synchronized (this) {
             if (!settled) {
-                if (unacknowledged.isEmpty()) {
-                    unacknowledged = new LinkedHashMap<>(2);
-                }
-                unacknowledged.put(delivery, place);
+                unacknowledged = with(unacknowledged, delivery, place);
                 return;
             }
             again = latest == delivery;
@@ -154,6 +151,16 @@ final class Upgrade {
         } else {
             acknowledge(delivery, place);
         }
+    }
+
+    private static Map<UpgradeChannel.Delivery, Place> with(
+            Map<UpgradeChannel.Delivery, Place> others, UpgradeChannel.Delivery delivery, Place place) {
+        if (others.isEmpty()) {
+            return Map.of(delivery, place);
+        }
+        Map<UpgradeChannel.Delivery, Place> all = others instanceof LinkedHashMap ? others : new LinkedHashMap<>(others);
+        all.put(delivery, place);
+        return all;
     }
 
     private static void acknowledge(UpgradeChannel.Delivery delivery, Place place) {

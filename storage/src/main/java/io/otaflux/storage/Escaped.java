@@ -25,7 +25,7 @@ final class Escaped {
 
     /** Replaces every byte of the UTF-8 form that is neither letter, digit nor one of {@code ._~:/@+()-} by {@code %XX}. */
     static String escape(String text) {
-        if (isPlain(text)) {
+        if (isPlain(text, text.length())) {
             return text;
         }
         StringBuilder escaped = new StringBuilder(text.length() + 16);
@@ -57,8 +57,9 @@ final class Escaped {
         return bytes.toString(StandardCharsets.UTF_8);
     }
 
-    private static boolean isPlain(String text) {
-        for (int i = 0; i < text.length(); i++) {
+    /** Tells whether the first {@code end} characters are escaped as they are. */
+    static boolean isPlain(String text, int end) {
+        for (int i = 0; i < end; i++) {
             char c = text.charAt(i);
             if (c >= IS_PLAIN.length || !IS_PLAIN[c]) {
                 return false;

@@ -77,7 +77,7 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
         append(lines, "complete", Boolean.toString(complete));
         for (Artifact artifact : trigger.artifacts()) {
             lines.append(" artifact=").escape(artifact.name());
-            lines.append('|').escape(Locations.bare(artifact.location()));
+            append(lines.append('|'), artifact.location());
             lines.append('|').append(Long.toString(artifact.size())).append('|');
             append(lines, artifact.digests());
             if (artifact.signature() != null) {
@@ -111,6 +111,15 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
 
     private static void append(Lines lines, String name, String value) {
         lines.append(' ').append(name).append('=').escape(value);
+    }
+
+    private static void append(Lines lines, URI location) {
+        int end = Locations.bareEnd(location);
+        if (end < 0) {
+            lines.escape(Locations.bare(location));
+        } else {
+            lines.escape(location.toString(), end);
+        }
     }
 
     private static void append(Lines lines, List<Digest> digests) {

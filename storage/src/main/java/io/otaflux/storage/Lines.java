@@ -48,6 +48,11 @@ final class Lines {
         return this;
     }
 
+    /** The first {@code end} characters of any text, {@linkplain Escaped#escape escaped}. */
+    Lines escape(String text, int end) {
+        return Escaped.isPlain(text, end) ? append(text, end) : escape(text.substring(0, end));
+    }
+
     Lines append(char ascii) {
         makeRoom(1);
         bytes[length++] = (byte) ascii;

@@ -19,21 +19,32 @@ final class Locations {
 
     /** Tells whether {@link #withoutCredentials} is another one. */
     static boolean hasCredentials(URI location) {
-        return location.getRawQuery() != null || !bare(location).equals(location.toString());
+        int end = bareEnd(location);
+        String text = location.toString();
+        return end < 0 ? !assembled(location).equals(text) : end < text.length();
     }
 
     /** The text of {@link #withoutCredentials}. */
     static String bare(URI location) {
+        int end = bareEnd(location);
+        return end < 0 ? assembled(location) : location.toString().substring(0, end);
+    }
+
+    /**
+     * How much of the text of {@code location} is {@link #bare}: nearly always what is before the query. Negative where it is no
+     * beginning of the text.
+     */
+    static int bareEnd(URI location) {
         String authority = location.getRawAuthority();
         if (location.getScheme() == null || authority == null || authority.indexOf('@') >= 0) {
-            return assembled(location);
+            return -1;
         }
-        // Nearly all are so: the text up to its query, or its fragment.
         String text = location.toString();
-        int fragment = text.indexOf('#');
-        int query = text.indexOf('?');
-        int end = query >= 0 && (fragment < 0 || query < fragment) ? query : fragment;
-        return end < 0 ? text : text.substring(0, end);
+        int end = 0;
+        while (end < text.length() && text.charAt(end) != '?' && text.charAt(end) != '#') {
+            end++;
+        }
+        return end;
     }
 
     private static String assembled(URI location) {

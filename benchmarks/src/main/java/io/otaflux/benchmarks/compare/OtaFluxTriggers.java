@@ -5,6 +5,7 @@ import io.otaflux.OtaClient;
 import io.otaflux.UpgradeKey;
 import io.otaflux.storage.FileArtifactStore;
 import io.otaflux.transport.aliyun.AliyunDevice;
+import io.otaflux.transport.aliyun.SubDevice;
 import io.otaflux.transport.http.HttpArtifactSource;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -44,10 +45,11 @@ final class OtaFluxTriggers {
                 .store(store)
                 .installer(verified -> Mono.just(Installer.Effect.IMMEDIATE))
                 .build();
+        List<SubDevice> devices = Pushes.devices(count);
         Set<UpgradeKey> taken = new HashSet<>();
         CountDownLatch all = new CountDownLatch(count);
         System.out.println(Sample.of(() -> {
-                    gateway.gateway().login(Pushes.devices(count)).subscribe(event -> {}, refused -> {});
+                    gateway.gateway().login(devices).subscribe(event -> {}, refused -> {});
                     ota.triggers().subscribe(trigger -> {
                         if (taken.add(trigger.key())) {
                             all.countDown();

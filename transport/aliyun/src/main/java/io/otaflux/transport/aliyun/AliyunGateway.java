@@ -318,8 +318,10 @@ public final class AliyunGateway {
         events.tryEmitComplete();
     }
 
-    boolean isWanted(DeviceId device) {
-        return sessions.isWanted(device);
+    /** The device as it was wanted; null where it is not. */
+    @Nullable
+    DeviceId wanted(DeviceId device) {
+        return sessions.wanted(device);
     }
 
     boolean isOnline(DeviceId device) {
@@ -361,7 +363,7 @@ public final class AliyunGateway {
         }
         for (String order : ORDERS) {
             DeviceId device = Topics.device(topic, "/sys/", order);
-            if (device != null && isWanted(device)) {
+            if (device != null && wanted(device) != null) {
                 acknowledged(topic, payload);
                 ordered(device, order);
                 return true;

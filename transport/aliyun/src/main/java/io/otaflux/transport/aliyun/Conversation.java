@@ -667,17 +667,19 @@ final class Conversation implements Line {
     private void received(Inbound message) {
         try {
             String topic = message.topic();
-            DeviceId pushed = Topics.device(topic, Topics.UPGRADE, "");
-            DeviceId answered = answered(topic);
-            if (pushed != null && isSpokenFor(pushed)) {
-                Push push = PushReader.read(pushed, message.payload());
+            DeviceId pushed = spokenFor(Topics.device(topic, Topics.UPGRADE, ""));
+            DeviceId answered = pushed == null ? spokenFor(answered(topic)) : null;
+            if (pushed != null) {
+                Push push = PushReader.read(pushed, message.bytes());
                 if (push instanceof Push.Upgrade upgrade) {
-                    toAsk.remove(new DeviceModule(pushed, upgrade.trigger().module()));
+                    if (!toAsk.isEmpty()) {
+                        toAsk.remove(new DeviceModule(pushed, upgrade.trigger().module()));
+                    }
                     inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
                     return;
                 }
                 take(pushed, push);
-            } else if (answered != null && isSpokenFor(answered)) {
+            } else if (answered != null) {
                 answered(answered, message);
             } else if (topic.equals(topics.downloadReply())) {
                 downloads.received(message.payload());
@@ -728,9 +730,13 @@ final class Conversation implements Line {
         }
     }
 
-    private boolean isSpokenFor(DeviceId device) {
+    /** The device, if it is this one or one behind it; otherwise null. */
+    private @Nullable DeviceId spokenFor(@Nullable DeviceId device) {
+        if (device == null || device.equals(settings.device())) {
+            return device;
+        }
         AliyunGateway present = gateway;
-        return device.equals(settings.device()) || (present != null && present.isWanted(device));
+        return present == null ? null : present.wanted(device);
     }
 
     private boolean isOnline(DeviceId device) {

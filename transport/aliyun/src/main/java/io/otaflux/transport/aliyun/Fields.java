@@ -82,15 +82,19 @@ interface Fields {
         /** With so many it is quicker to look through them than to hash them. */
         private static final int FEW = 32;
 
-        private String[] names = new String[16];
+        private String[] names;
 
         /** Texts, nodes of a tree, and objects in this one. */
-        private Object[] values = new Object[16];
+        private Object[] values;
 
         private int size;
         private @Nullable Set<String> many;
 
-        private Flat() {}
+        /** @param expected how many there usually are, a power of two */
+        private Flat(int expected) {
+            names = new String[expected];
+            values = new Object[expected];
+        }
 
         /**
          * @param wanted the only field whose value matters; null for all of them
@@ -98,7 +102,7 @@ interface Fields {
          */
         private static Flat read(@Nullable String wanted, JsonParser parser, ObjectReader trees, int levels)
                 throws IOException, MalformedMessage {
-            Flat flat = new Flat();
+            Flat flat = new Flat(wanted != null ? 4 : levels > 0 ? 16 : 2);
             for (String name = parser.nextFieldName(); name != null; name = parser.nextFieldName()) {
                 JsonToken token = parser.nextToken();
                 Object value;

@@ -4,15 +4,15 @@ import io.otaflux.DeviceId;
 import io.otaflux.UpgradeChannel.Delivery;
 import io.otaflux.UpgradeTrigger;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
-import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -47,6 +47,8 @@ final class Inbox {
     /** The same for a device behind a gateway, of which there may be thousands. */
     private static final int MAX_MODULES_OF_SUB_DEVICE = 16;
 
+    private static final int FEW = 256;
+
     private final Scheduler lane;
     private final Runnable onSubscribe;
     private final Duration patience;
@@ -56,17 +58,27 @@ final class Inbox {
     /** By device, and in a device by module. The devices take turns. */
     private final Map<DeviceId, Map<String, Held>> waiting = new LinkedHashMap<>();
 
-    /** Those that the broker waits for, in the order in which they were emitted. */
-    private final Set<Held> emitted = new LinkedHashSet<>();
+    /**
+     * Those that the broker waits for, in the order in which they were emitted. That one was acknowledged is noticed when it
+     * is the first of them: acknowledgements come in nearly the same order.
+     */
+    private final Deque<Held> emitted = new ArrayDeque<>();
 
     /** Of those that were emitted and are owed no acknowledgement, the latest of each module. */
     private final Map<DeviceModule, Held> kept = new HashMap<>();
 
+    /** Those of {@link #kept} that need not be kept any more. */
     private final Queue<Held> acknowledged = new ConcurrentLinkedQueue<>();
+
     private final AtomicBoolean scheduled = new AtomicBoolean();
+
+    /** Whether demand would be of use. */
+    private volatile boolean wanting;
+
     private @Nullable FluxSink<Delivery> subscriber;
     private long dropped;
     private long emissions;
+    private int mostEmitted = FEW;
     private boolean watching;
 
     /**
@@ -87,7 +99,11 @@ final class Inbox {
     Flux<Delivery> deliveries() {
         return Flux.create(
                 sink -> {
-                    sink.onRequest(n -> tendSoon());
+                    sink.onRequest(n -> {
+                        if (wanting) {
+                            tendSoon();
+                        }
+                    });
                     sink.onDispose(() -> lane.schedule(() -> unsubscribe(sink)));
                     lane.schedule(() -> subscribe(sink));
                 },
@@ -102,8 +118,14 @@ final class Inbox {
      * @param owed whether the broker waits for that
      */
     void offer(UpgradeTrigger trigger, Runnable acknowledge, boolean owed) {
-        put(new Held(trigger, acknowledge, owed));
-        tend();
+        Held held = new Held(trigger, acknowledge, owed);
+        FluxSink<Delivery> sink = subscriber;
+        if (sink != null && waiting.isEmpty() && sink.requestedFromDownstream() > 0) {
+            emit(held, sink);
+        } else {
+            put(held);
+            tend();
+        }
     }
 
     /**
@@ -121,8 +143,7 @@ final class Inbox {
 
     private void tend() {
         for (Held held = acknowledged.poll(); held != null; held = acknowledged.poll()) {
-            emitted.remove(held);
-            kept.remove(held.module, held);
+            kept.remove(held.module(), held);
         }
         emit();
     }
@@ -133,10 +154,11 @@ final class Inbox {
      */
     void disconnected() {
         waiting.values().forEach(modules -> modules.values().forEach(held -> held.owed = false));
-        emitted.stream().filter(held -> !held.isAcknowledged()).forEach(held -> {
-            held.owed = false;
-            kept.merge(held.module, held, Held::later);
-        });
+        // Before anybody asks: who acknowledges one now sees that it is to be taken out of those that are kept.
+        emitted.forEach(held -> held.owed = false);
+        emitted.stream()
+                .filter(held -> !held.isAcknowledged())
+                .forEach(held -> kept.merge(held.module(), held, Held::later));
         emitted.clear();
     }
 
@@ -198,20 +220,22 @@ final class Inbox {
         if (held.isAcknowledged()) {
             return;
         }
-        Map<String, Held> modules = waiting.computeIfAbsent(held.module.device(), device -> new LinkedHashMap<>(4));
-        Held older = modules.remove(held.module.module());
+        DeviceId device = held.trigger.device();
+        Map<String, Held> modules = waiting.computeIfAbsent(device, any -> new LinkedHashMap<>(4));
+        wanting = true;
+        Held older = modules.remove(held.trigger.module());
         if (older != null) {
             older.acknowledge();
         }
-        modules.put(held.module.module(), held);
-        int most = held.module.device().equals(gateway) ? MAX_MODULES : MAX_MODULES_OF_SUB_DEVICE;
+        modules.put(held.trigger.module(), held);
+        int most = device.equals(gateway) ? MAX_MODULES : MAX_MODULES_OF_SUB_DEVICE;
         if (modules.size() > most) {
             Held oldest = modules.values().iterator().next();
             if (++dropped == 1) {
                 // Once: what comes in such numbers would flood the log too.
                 log.warn("More than {} modules of {} have upgrades waiting: dropping the oldest", most, gateway);
             }
-            modules.remove(oldest.module.module());
+            modules.remove(oldest.trigger.module());
             oldest.acknowledge();
         }
     }
@@ -219,16 +243,35 @@ final class Inbox {
     private void emit() {
         FluxSink<Delivery> sink = subscriber;
         while (sink != null && sink == subscriber && sink.requestedFromDownstream() > 0 && !waiting.isEmpty()) {
-            Held next = take();
-            if (next.owed) {
+            emit(take(), sink);
+        }
+        wanting = !waiting.isEmpty();
+    }
+
+    private void emit(Held next, FluxSink<Delivery> sink) {
+        next.number = ++emissions;
+        if (!next.owed) {
+            kept.put(next.module(), next);
+        } else {
+            if (!kept.isEmpty()) {
                 // What was emitted of its module before and is owed nothing, this one stands for.
-                kept.remove(next.module);
-                emitted.add(next);
-                watch();
-            } else {
-                kept.put(next.module, next);
+                kept.remove(next.module());
             }
-            sink.next(next);
+            forgetAcknowledged();
+            emitted.add(next);
+            watch();
+        }
+        sink.next(next);
+    }
+
+    private void forgetAcknowledged() {
+        for (Held first = emitted.peek(); first != null && first.isAcknowledged(); first = emitted.peek()) {
+            emitted.remove();
+        }
+        if (emitted.size() >= mostEmitted) {
+            // The first one is not acknowledged, and the broker sends on all the same.
+            emitted.removeIf(Held::isAcknowledged);
+            mostEmitted = Math.max(FEW, 2 * emitted.size());
         }
     }
 
@@ -239,12 +282,11 @@ final class Inbox {
         DeviceId device = first.getKey();
         Map<String, Held> modules = first.getValue();
         Held next = modules.values().iterator().next();
-        modules.remove(next.module.module());
+        modules.remove(next.trigger.module());
         waiting.remove(device);
         if (!modules.isEmpty()) {
             waiting.put(device, modules);
         }
-        next.number = ++emissions;
         return next;
     }
 
@@ -270,17 +312,15 @@ final class Inbox {
     private final class Held implements Delivery {
 
         private final UpgradeTrigger trigger;
-        private final DeviceModule module;
 
         /** Null when it was told; who keeps the delivery then does not keep the message as well. */
         private final AtomicReference<@Nullable Runnable> tellBroker;
 
-        private boolean owed;
+        private volatile boolean owed;
         private long number;
 
         private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
             this.trigger = trigger;
-            this.module = new DeviceModule(trigger.device(), trigger.module());
             this.tellBroker = new AtomicReference<>(tellBroker);
             this.owed = owed;
         }
@@ -295,9 +335,15 @@ final class Inbox {
             Runnable untold = tellBroker.getAndSet(null);
             if (untold != null) {
                 untold.run();
-                acknowledged.add(this);
-                tendSoon();
+                if (!owed) {
+                    acknowledged.add(this);
+                    tendSoon();
+                }
             }
+        }
+
+        private DeviceModule module() {
+            return new DeviceModule(trigger.device(), trigger.module());
         }
 
         private Held later(Held other) {

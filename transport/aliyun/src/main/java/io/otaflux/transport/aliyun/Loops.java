@@ -12,6 +12,7 @@ import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.channel.nio.NioIoHandler;
 import io.netty.handler.flush.FlushConsolidationHandler;
 import io.netty.util.concurrent.DefaultThreadFactory;
+import io.netty.util.concurrent.EventExecutor;
 import io.netty.util.concurrent.Future;
 import io.netty.util.concurrent.ThreadPerTaskExecutor;
 import io.reactivex.schedulers.Schedulers;
@@ -71,6 +72,19 @@ final class Loops extends MultiThreadIoEventLoopGroup {
                 // What is told goes on to the lane of the conversation in any case.
                 .applicationScheduler(Schedulers.trampoline())
                 .build();
+    }
+
+    /** The loop whose thread this is; null where it is none of them. */
+    static synchronized @Nullable Executor current() {
+        Loops loops = present;
+        if (loops != null) {
+            for (EventExecutor loop : loops) {
+                if (loop.inEventLoop()) {
+                    return loop;
+                }
+            }
+        }
+        return null;
     }
 
     static synchronized void giveBack() {

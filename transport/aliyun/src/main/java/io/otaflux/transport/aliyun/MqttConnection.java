@@ -21,12 +21,14 @@ import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.reactivex.Flowable;
 import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -41,6 +43,7 @@ import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
 import reactor.core.scheduler.Scheduler;
+import reactor.core.scheduler.Schedulers;
 import reactor.util.Logger;
 import reactor.util.Loggers;
 
@@ -61,6 +64,8 @@ final class MqttConnection {
 
     private static final Duration GOODBYE = Duration.ofSeconds(2);
 
+    private static final ByteBuffer EMPTY = ByteBuffer.allocate(0).asReadOnlyBuffer();
+
     private final Mqtt3RxClient client;
     private final Disposable inbound;
     private final Consumer<Inbound> messages;
@@ -68,6 +73,15 @@ final class MqttConnection {
     private final Queue<Inbound> waiting = new ConcurrentLinkedQueue<>();
     private final AtomicInteger arrivals = new AtomicInteger();
     private final AtomicInteger unreliable = new AtomicInteger();
+
+    /** Whose acknowledgement is to be sent. */
+    private final Queue<Inbound> confirmed = new ConcurrentLinkedQueue<>();
+
+    private final AtomicInteger confirmations = new AtomicInteger();
+
+    /** The one on which messages arrive; known as soon as one has arrived. */
+    private volatile @Nullable Executor loop;
+
     private final Sinks.Empty<Void> opened = Sinks.empty();
     private final Sinks.Empty<Void> lost = Sinks.empty();
     private volatile boolean isLost;
@@ -91,6 +105,9 @@ final class MqttConnection {
     }
 
     private void arrived(Inbound message) {
+        if (loop == null) {
+            loop = Loops.current();
+        }
         if (message.hasRoom()) {
             waiting.add(message);
             if (arrivals.getAndIncrement() == 0) {
@@ -110,6 +127,39 @@ final class MqttConnection {
                 }
             }
             seen = arrivals.addAndGet(-seen);
+        }
+    }
+
+    /**
+     * Acknowledgements come in dozens, when the journal has synchronised what they are for. The library would wake the loop for
+     * each of them; on the loop it need not.
+     */
+    private void confirmSoon(Inbound message) {
+        Executor known = loop;
+        if (known == null) {
+            message.confirm();
+            return;
+        }
+        confirmed.add(message);
+        if (confirmations.getAndIncrement() == 0) {
+            try {
+                known.execute(this::confirm);
+            } catch (RejectedExecutionException gone) {
+                // The threads of its connection have ended, so there is nobody left to be told.
+                log.debug("Acknowledged after the end of its connection: {}", message.publish.getTopic());
+                confirmed.clear();
+                confirmations.set(0);
+            }
+        }
+    }
+
+    private void confirm() {
+        int seen = confirmations.get();
+        while (seen != 0) {
+            for (Inbound message = confirmed.poll(); message != null; message = confirmed.poll()) {
+                message.confirm();
+            }
+            seen = confirmations.addAndGet(-seen);
         }
     }
 
@@ -266,7 +316,12 @@ final class MqttConnection {
      */
     Mono<Void> close() {
         Mono<Void> goodbye = opened.asMono()
-                .then(Mono.defer(() -> Mono.<Void>from(client.disconnect().toFlowable())))
+                .then(Mono.defer(() -> {
+                    Mono<Void> disconnected = Mono.from(client.disconnect().toFlowable());
+                    Executor known = loop;
+                    // From there it comes behind the acknowledgements that were given before.
+                    return known == null ? disconnected : disconnected.subscribeOn(Schedulers.fromExecutor(known));
+                }))
                 .onErrorResume(gone -> Mono.empty())
                 .doFinally(end -> {
                     inbound.dispose();
@@ -333,6 +388,11 @@ final class MqttConnection {
             return publish.getPayloadAsBytes();
         }
 
+        /** The payload, to be read. */
+        ByteBuffer bytes() {
+            return publish.getPayload().orElse(EMPTY);
+        }
+
         /** Tells whether it may wait with the others; one of QoS 0 may be lost. */
         private boolean hasRoom() {
             return publish.getQos() != MqttQos.AT_MOST_ONCE || unreliable.getAndIncrement() < UNRELIABLE || lose();
@@ -360,10 +420,14 @@ final class MqttConnection {
             if (!acknowledged.compareAndSet(false, true)) {
                 return;
             }
+            confirmSoon(this);
+        }
+
+        private void confirm() {
             try {
                 publish.acknowledge();
             } catch (RejectedExecutionException gone) {
-                // The threads of its connection have ended, so there is nobody left to be told.
+                // As above.
                 log.debug("Acknowledged after the end of its connection: {}", publish.getTopic());
             }
         }

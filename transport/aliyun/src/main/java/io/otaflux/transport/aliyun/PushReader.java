@@ -40,6 +40,9 @@ final class PushReader {
     /** How many files one package may have. */
     private static final int MAX_FILES = 20;
 
+    /** Where most payloads have room while they are read. They are read on the lanes, which are as many as processors. */
+    private static final ThreadLocal<byte[]> SCRATCH = ThreadLocal.withInitial(() -> new byte[8 * 1024]);
+
     private PushReader() {}
 
     /** Reads the payload of a push to {@code device}, which the topic named. Never throws. */
@@ -47,8 +50,16 @@ final class PushReader {
         return read(device, payload, payload.length);
     }
 
-    /** The same of the first {@code size} bytes. */
-    static Push read(DeviceId device, byte[] payload, int size) {
+    /** The same of what is left in {@code payload}, of which nothing is kept. */
+    static Push read(DeviceId device, ByteBuffer payload) {
+        int size = payload.remaining();
+        byte[] scratch = SCRATCH.get();
+        byte[] bytes = size <= scratch.length ? scratch : new byte[size];
+        payload.get(bytes, 0, size);
+        return read(device, bytes, size);
+    }
+
+    private static Push read(DeviceId device, byte[] payload, int size) {
         try {
             return read(device, Messages.readData(payload, size), UpgradeTrigger.DEFAULT_MODULE);
         } catch (MalformedMessage e) {

@@ -115,7 +115,7 @@ final class Sessions {
     }
 
     private void want(SubDevice device, Waiting waiting) {
-        Member member = members.computeIfAbsent(device.id(), id -> new Member(device));
+        Member member = members.computeIfAbsent(device.id(), id -> new Member(id, device));
         member.device = device;
         if (member.state == State.ONLINE) {
             waiting.answered(new GatewayEvent.LoggedIn(device.id()));
@@ -201,8 +201,11 @@ final class Sessions {
                 : member.state == State.OUT ? member.refusal : null;
     }
 
-    boolean isWanted(DeviceId device) {
-        return members.containsKey(device);
+    /** The device that is wanted and equals this one, so that what is kept of thousands of pushes shares it; otherwise null. */
+    @Nullable
+    DeviceId wanted(DeviceId device) {
+        Member member = members.get(device);
+        return member == null ? null : member.id;
     }
 
     boolean isOnline(DeviceId device) {
@@ -456,6 +459,7 @@ final class Sessions {
     private static final class Member {
 
         private final Set<Waiting> waiting = new LinkedHashSet<>(1);
+        private final DeviceId id;
         private SubDevice device;
         private State state = State.OUT;
         private @Nullable GatewayException refusal;
@@ -463,12 +467,13 @@ final class Sessions {
         private int losses;
         private long onlineSince;
 
-        Member(SubDevice device) {
+        Member(DeviceId id, SubDevice device) {
+            this.id = id;
             this.device = device;
         }
 
         DeviceId id() {
-            return device.id();
+            return id;
         }
     }
 

@@ -37,13 +37,17 @@ record Topics(String path) {
 
     /** The device in a topic that consists of {@code before}, product, slash, name and {@code after}; null in others. */
     static @Nullable DeviceId device(String topic, String before, String after) {
-        if (!topic.startsWith(before) || !topic.endsWith(after) || topic.length() < before.length() + after.length()) {
+        int end = topic.length() - after.length();
+        if (!topic.startsWith(before) || !topic.endsWith(after) || end < before.length()) {
             return null;
         }
-        String[] path = topic.substring(before.length(), topic.length() - after.length())
-                .split("/", -1);
+        int slash = topic.indexOf('/', before.length());
+        if (slash < 0 || slash >= end) {
+            return null;
+        }
         try {
-            return path.length == 2 ? new DeviceId(path[0], path[1]) : null;
+            // A name with another slash in it is none.
+            return new DeviceId(topic.substring(before.length(), slash), topic.substring(slash + 1, end));
         } catch (IllegalArgumentException noDevice) {
             return null;
         }
