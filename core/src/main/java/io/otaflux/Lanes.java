@@ -72,13 +72,14 @@ final class Lanes {
 
     synchronized Verdict offer(UpgradeTrigger trigger) {
         Lane lane = lane(trigger.device(), trigger.module());
-        UpgradeKey key = trigger.key();
-        Upgrade known = lane.find(key);
-        if (known != null) {
-            known.relocate(trigger);
-            return new Verdict.Repeated(known, lane.running);
-        }
-        if (lane.running == null && (trigger.version().equals(lane.version) || key.equals(lane.succeeded))) {
+        if (lane.running != null) {
+            Upgrade known = lane.find(trigger.key());
+            if (known != null) {
+                known.relocate(trigger);
+                return new Verdict.Repeated(known, lane.running);
+            }
+        } else if (trigger.version().equals(lane.version)
+                || (lane.succeeded != null && lane.succeeded.equals(trigger.key()))) {
             return new Verdict.Reached();
         }
         Upgrade upgrade = Upgrade.pushed(trigger);

@@ -675,7 +675,7 @@ final class Conversation implements Line {
                     if (!toAsk.isEmpty()) {
                         toAsk.remove(new DeviceModule(pushed, upgrade.trigger().module()));
                     }
-                    inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
+                    inbox.offer(upgrade.trigger(), message, message.isOwed());
                     return;
                 }
                 take(pushed, push);
@@ -723,7 +723,7 @@ final class Conversation implements Line {
             throw e;
         }
         if (push instanceof Push.Upgrade upgrade) {
-            inbox.offer(upgrade.trigger(), message::acknowledge, message.isOwed());
+            inbox.offer(upgrade.trigger(), message, message.isOwed());
         } else {
             message.acknowledge();
             take(settings.device(), push);

@@ -32,6 +32,11 @@ interface Fields {
         return !path(name).isMissingNode();
     }
 
+    /** The text of that field; null where it is no text. */
+    default @Nullable String text(String name) {
+        return path(name).textValue();
+    }
+
     /** What is in the object of that name, each that is no text as JSON; empty where it is no object. */
     Map<String, String> texts(String name);
 
@@ -46,13 +51,13 @@ interface Fields {
             @Override
             public Map<String, String> texts(String name) {
                 Map<String, String> texts = new LinkedHashMap<>();
-                path(name).properties().forEach(field -> texts.put(field.getKey(), text(field.getValue())));
+                path(name).properties().forEach(field -> texts.put(field.getKey(), asText(field.getValue())));
                 return texts;
             }
         };
     }
 
-    private static String text(JsonNode value) {
+    private static String asText(JsonNode value) {
         return value.isTextual() ? value.textValue() : value.toString();
     }
 
@@ -90,7 +95,7 @@ interface Fields {
         private int size;
         private @Nullable Set<String> many;
 
-        /** @param expected how many there usually are, a power of two */
+        /** @param expected how many there usually are */
         private Flat(int expected) {
             names = new String[expected];
             values = new Object[expected];
@@ -102,7 +107,7 @@ interface Fields {
          */
         private static Flat read(@Nullable String wanted, JsonParser parser, ObjectReader trees, int levels)
                 throws IOException, MalformedMessage {
-            Flat flat = new Flat(wanted != null ? 4 : levels > 0 ? 16 : 2);
+            Flat flat = new Flat(wanted != null ? 4 : levels > 0 ? 12 : 2);
             for (String name = parser.nextFieldName(); name != null; name = parser.nextFieldName()) {
                 JsonToken token = parser.nextToken();
                 Object value;
@@ -134,7 +139,7 @@ interface Fields {
 
         private void put(String name, Object value) throws MalformedMessage {
             if (size == FEW) {
-                many = new HashSet<>(Arrays.asList(names));
+                many = new HashSet<>(Arrays.asList(names).subList(0, size));
             }
             if (many == null ? find(name) >= 0 : !many.add(name)) {
                 throw new MalformedMessage("two fields of one name");
@@ -171,6 +176,17 @@ interface Fields {
         }
 
         @Override
+        public boolean has(String name) {
+            return find(name) >= 0;
+        }
+
+        @Override
+        public @Nullable String text(String name) {
+            int found = find(name);
+            return found >= 0 && values[found] instanceof String text ? text : null;
+        }
+
+        @Override
         public Map<String, String> texts(String name) {
             int found = find(name);
             if (found < 0 || !(values[found] instanceof Flat inner)) {
@@ -187,7 +203,7 @@ interface Fields {
         }
 
         private String text(int index) {
-            return values[index] instanceof String text ? text : Fields.text((JsonNode) values[index]);
+            return values[index] instanceof String text ? text : Fields.asText((JsonNode) values[index]);
         }
     }
 }

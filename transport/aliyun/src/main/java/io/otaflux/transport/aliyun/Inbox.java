@@ -309,19 +309,17 @@ final class Inbox {
         watch();
     }
 
-    private final class Held implements Delivery {
+    /** Is a reference to what tells the broker; null when it was told, so that who keeps the delivery keeps no message. */
+    private final class Held extends AtomicReference<@Nullable Runnable> implements Delivery {
 
         private final UpgradeTrigger trigger;
-
-        /** Null when it was told; who keeps the delivery then does not keep the message as well. */
-        private final AtomicReference<@Nullable Runnable> tellBroker;
 
         private volatile boolean owed;
         private long number;
 
         private Held(UpgradeTrigger trigger, Runnable tellBroker, boolean owed) {
+            super(tellBroker);
             this.trigger = trigger;
-            this.tellBroker = new AtomicReference<>(tellBroker);
             this.owed = owed;
         }
 
@@ -332,7 +330,7 @@ final class Inbox {
 
         @Override
         public void acknowledge() {
-            Runnable untold = tellBroker.getAndSet(null);
+            Runnable untold = getAndSet(null);
             if (untold != null) {
                 untold.run();
                 if (!owed) {
@@ -356,7 +354,7 @@ final class Inbox {
         }
 
         private boolean isAcknowledged() {
-            return tellBroker.get() == null;
+            return get() == null;
         }
 
         @Override

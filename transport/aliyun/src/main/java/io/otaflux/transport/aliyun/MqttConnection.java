@@ -370,11 +370,10 @@ final class MqttConnection {
         return cause.getMessage() == null ? cause.getClass().getSimpleName() : cause.getMessage();
     }
 
-    /** A message as it came. */
-    final class Inbound {
+    /** A message as it came; the flag is whether it was acknowledged. To run it is to acknowledge it. */
+    final class Inbound extends AtomicBoolean implements Runnable {
 
-        private final Mqtt3Publish publish;
-        private final AtomicBoolean acknowledged = new AtomicBoolean();
+        private final transient Mqtt3Publish publish;
 
         private Inbound(Mqtt3Publish publish) {
             this.publish = publish;
@@ -417,10 +416,14 @@ final class MqttConnection {
 
         /** Tells the broker, the first time. It does no harm when the connection is gone. */
         void acknowledge() {
-            if (!acknowledged.compareAndSet(false, true)) {
-                return;
+            if (compareAndSet(false, true)) {
+                confirmSoon(this);
             }
-            confirmSoon(this);
+        }
+
+        @Override
+        public void run() {
+            acknowledge();
         }
 
         private void confirm() {

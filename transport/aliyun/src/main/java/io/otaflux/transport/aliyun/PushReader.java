@@ -193,7 +193,7 @@ final class PushReader {
      * it of single files only; a file of several is taken to carry its own.
      */
     private static @Nullable String signature(Fields node) {
-        String signature = node.path("digestsign").textValue();
+        String signature = node.text("digestsign");
         return signature == null || signature.isEmpty() ? null : signature;
     }
 
@@ -204,26 +204,25 @@ final class PushReader {
     private static List<Digest> digests(
             Fields node, Digest.@Nullable Algorithm method, String signField, String md5Field)
             throws MalformedMessage {
-        List<Digest> digests = new ArrayList<>();
-        Optional<Digest> md5 = optional(node, md5Field).map(Digest::md5);
+        Digest md5 = optional(node, md5Field).map(Digest::md5).orElse(null);
         Optional<String> sign = optional(node, signField);
-        if (sign.isPresent()) {
-            if (method != null) {
-                digests.add(new Digest(method, sign.get()));
-            } else if (md5.isEmpty()) {
-                throw new MalformedMessage("signMethod: missing, beside a " + signField);
-            }
+        if (sign.isPresent() && method == null && md5 == null) {
+            throw new MalformedMessage("signMethod: missing, beside a " + signField);
         }
-        if (md5.isPresent()) {
-            boolean twice = method == Digest.Algorithm.MD5 && !digests.isEmpty();
-            if (twice && !digests.get(0).matches(md5.get())) {
-                throw new MalformedMessage(signField + " and " + md5Field + ": two different MD5 digests");
-            }
-            if (!twice) {
-                digests.add(md5.get());
-            }
+        Digest signed = sign.isPresent() && method != null ? new Digest(method, sign.get()) : null;
+        if (signed == null) {
+            return md5 == null ? List.of() : List.of(md5);
         }
-        return digests;
+        if (md5 == null) {
+            return List.of(signed);
+        }
+        if (method != Digest.Algorithm.MD5) {
+            return List.of(signed, md5);
+        }
+        if (!signed.matches(md5)) {
+            throw new MalformedMessage(signField + " and " + md5Field + ": two different MD5 digests");
+        }
+        return List.of(signed);
     }
 
     private static Digest.@Nullable Algorithm method(Fields data) throws MalformedMessage {
@@ -291,14 +290,15 @@ final class PushReader {
 
     /** A text; absent, null and empty are the same. */
     private static Optional<String> optional(Fields node, String field) throws MalformedMessage {
-        JsonNode value = node.path(field);
-        if (value.isMissingNode() || value.isNull()) {
+        String text = node.text(field);
+        if (text == null) {
+            JsonNode value = node.path(field);
+            if (!value.isMissingNode() && !value.isNull()) {
+                throw new MalformedMessage(field + ": " + Fields.kind(value) + " (expected: a string)");
+            }
             return Optional.empty();
         }
-        if (!value.isTextual()) {
-            throw new MalformedMessage(field + ": " + Fields.kind(value) + " (expected: a string)");
-        }
-        return Optional.of(value.textValue()).filter(text -> !text.isEmpty());
+        return text.isEmpty() ? Optional.empty() : Optional.of(text);
     }
 
     /** The name with everything replaced that a name here may not have; it is for people, and never a path. */
