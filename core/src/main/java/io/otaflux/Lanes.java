@@ -36,7 +36,8 @@ final class Lanes {
         private @Nullable String version;
         private @Nullable UpgradeKey succeeded;
 
-        @Nullable Upgrade find(UpgradeKey key) {
+        @Nullable
+        Upgrade find(UpgradeKey key) {
             if (running != null && running.trigger().key().equals(key)) {
                 return running;
             }
@@ -48,7 +49,8 @@ final class Lanes {
     sealed interface Verdict {
 
         /** Whose turn it is now. */
-        @Nullable Upgrade running();
+        @Nullable
+        Upgrade running();
 
         /** The same upgrade is under way; there is nothing to do but to wait until the journal has it. */
         record Repeated(Upgrade upgrade, @Nullable Upgrade running) implements Verdict {}
@@ -136,7 +138,8 @@ final class Lanes {
     }
 
     synchronized boolean hasTurn(Upgrade upgrade) {
-        Lane lane = lanes.get(new Place(upgrade.trigger().device(), upgrade.trigger().module()));
+        Lane lane = lanes.get(
+                new Place(upgrade.trigger().device(), upgrade.trigger().module()));
         return lane != null && lane.running == upgrade;
     }
 

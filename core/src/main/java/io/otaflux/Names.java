@@ -16,15 +16,15 @@ enum Names {
     /** For people: the first character is a letter, a digit or an underscore. */
     private final String allowed;
 
-    private final boolean[] isAllowed = new boolean[128];
+    /** What is allowed beside letters and digits, each a bit of its own in the 64 characters from the blank on. */
+    private final long more;
+
     private final int longest;
 
     Names(String more, int longest) {
         this.allowed = "[A-Za-z0-9_][A-Za-z0-9" + more + "]{0," + (longest - 1) + "}";
         this.longest = longest;
-        for (char c = 0; c < isAllowed.length; c++) {
-            isAllowed[c] = isWord(c) || more.indexOf(c) >= 0;
-        }
+        this.more = more.chars().mapToLong(c -> 1L << (c - ' ')).reduce(0, (all, bit) -> all | bit);
     }
 
     String check(String what, String value) {
@@ -42,7 +42,7 @@ enum Names {
         }
         for (int i = 1; i < length; i++) {
             char c = value.charAt(i);
-            if (c >= isAllowed.length || !isAllowed[c]) {
+            if (!isWord(c) && (c < ' ' || c >= ' ' + Long.SIZE || (more >>> (c - ' ') & 1) == 0)) {
                 return false;
             }
         }

@@ -276,10 +276,11 @@ public final class OtaClient {
                 ready.set(sink);
                 sink.onDispose(() -> stop(sink));
             });
-            Flux<UpgradeChannel.Delivery> deliveries = InOrder.after(before.end().then(recovery), Flux.defer(() -> {
-                lanes.running().forEach(this::start);
-                return now.to(channel, lanes);
-            }));
+            Flux<UpgradeChannel.Delivery> deliveries =
+                    InOrder.after(before.end().then(recovery), Flux.defer(() -> {
+                        lanes.running().forEach(this::start);
+                        return now.to(channel, lanes);
+                    }));
             Flux<Turn> intake = Flux.create(sink -> {
                 Intake taking = new Intake(sink);
                 sink.onDispose(taking);
@@ -539,7 +540,8 @@ public final class OtaClient {
         Lanes.Verdict verdict = lanes.offer(trigger);
         Upgrade running = verdict.running();
         if (running != null && running.state() == State.INSTALLED) {
-            // One that is installed, and that the platform refused to hear of, holds its lane. Whoever pushes listens again.
+            // One that is installed, and that the platform refused to hear of, holds its lane. Whoever pushes listens
+            // again.
             start(running);
         }
         if (verdict instanceof Lanes.Verdict.Taken taken) {
@@ -1077,14 +1079,11 @@ public final class OtaClient {
     }
 
     private Mono<Void> write(Upgrade upgrade, State state, boolean reported, @Nullable String detail) {
-        Mono<Void> written = upgrade.isTracked()
-                ? journal.put(entry(upgrade, state, reported, detail))
-                : Mono.empty();
+        Mono<Void> written = upgrade.isTracked() ? journal.put(entry(upgrade, state, reported, detail)) : Mono.empty();
         return written.doOnSuccess(done -> upgrade.reach(state));
     }
 
-    private static UpgradeJournal.Entry entry(
-            Upgrade upgrade, State state, boolean reported, @Nullable String detail) {
+    private static UpgradeJournal.Entry entry(Upgrade upgrade, State state, boolean reported, @Nullable String detail) {
         return new UpgradeJournal.Entry(upgrade.trigger(), upgrade.isLocated(), state, reported, detail);
     }
 

@@ -158,7 +158,8 @@ final class Upgrade {
         if (others.isEmpty()) {
             return Map.of(delivery, place);
         }
-        Map<UpgradeChannel.Delivery, Place> all = others instanceof LinkedHashMap ? others : new LinkedHashMap<>(others);
+        Map<UpgradeChannel.Delivery, Place> all =
+                others instanceof LinkedHashMap ? others : new LinkedHashMap<>(others);
         all.put(delivery, place);
         return all;
     }

@@ -52,6 +52,8 @@ final class FileUpgradeJournal implements UpgradeJournal {
     private static final String HEADER = "otaflux-journal ";
     private static final String VERSION = "1";
 
+    private static final byte[] NOTHING = {};
+
     /** Lines that a small journal may have in it before it is worth a new file. */
     private static final int SLACK = 256;
 
@@ -242,12 +244,11 @@ final class FileUpgradeJournal implements UpgradeJournal {
     }
 
     private void write(List<Change> group) throws IOException {
-        List<Line> changes = new ArrayList<>(group.size());
         buffer.clear();
-        group.forEach(change -> changes.add(Line.of(change, buffer)));
+        group.forEach(change -> change.write(buffer));
         FileChannel current = channel;
-        if (current == null || isWorthANewFile(changes)) {
-            rewrite(after(changes));
+        if (current == null || isWorthANewFile(group)) {
+            rewrite(after(group));
         } else {
             try {
                 disk.write(current, buffer.all());
@@ -256,14 +257,14 @@ final class FileUpgradeJournal implements UpgradeJournal {
                 abandon(current, e);
                 throw e;
             }
-            lines += changes.size();
+            lines += group.size();
         }
         synchronized (lock) {
-            changes.forEach(line -> line.applyTo(entries));
+            group.forEach(change -> change.applyTo(entries));
         }
     }
 
-    private boolean isWorthANewFile(List<Line> group) {
+    private boolean isWorthANewFile(List<Change> group) {
         int most = lines + group.size() - SLACK;
         // What the group leaves is counted only where it could matter: that takes a copy of everything.
         return most > 2 * (entries.size() - group.size())
@@ -271,18 +272,17 @@ final class FileUpgradeJournal implements UpgradeJournal {
     }
 
     /** What is true when the group is durable. Only the flush that runs changes the entries, so it may read them. */
-    private Map<UpgradeKey, byte[]> after(List<Line> group) {
+    private Map<UpgradeKey, byte[]> after(List<Change> group) {
         Map<UpgradeKey, byte[]> after = new LinkedHashMap<>(entries);
-        group.forEach(line -> line.applyTo(after));
+        group.forEach(change -> change.applyTo(after));
         return after;
     }
 
     private void rewrite(Map<UpgradeKey, byte[]> after) throws IOException {
         Path temporary = file.resolveSibling(file.getFileName() + SmallFile.TEMPORARY);
         byte[] header = Escaped.sealed(HEADER + VERSION).getBytes(StandardCharsets.ISO_8859_1);
-        ByteBuffer all = ByteBuffer.allocate(after.values().stream()
-                .mapToInt(line -> line.length)
-                .reduce(header.length, Math::addExact));
+        ByteBuffer all = ByteBuffer.allocate(
+                after.values().stream().mapToInt(line -> line.length).reduce(header.length, Math::addExact));
         all.put(header);
         after.values().forEach(all::put);
         disk.delete(temporary);
@@ -344,23 +344,31 @@ final class FileUpgradeJournal implements UpgradeJournal {
         }
     }
 
-    /** @param entry null to remove the one that is there */
-    private record Change(UpgradeKey key, @Nullable Entry entry, MonoSink<Void> sink) {}
+    private static final class Change {
 
-    /** A change as it is written. */
-    private record Line(UpgradeKey key, boolean put, byte[] bytes) {
+        private final UpgradeKey key;
+        private final @Nullable Entry entry;
+        private final MonoSink<Void> sink;
 
-        static Line of(Change change, Lines lines) {
-            return change.entry == null
-                    ? new Line(change.key, false, JournalRecord.removal(lines, change.key))
-                    : new Line(change.key, true, JournalRecord.line(lines, change.entry));
+        /** As it is written. */
+        private byte[] line = NOTHING;
+
+        /** @param entry null to remove the one that is there */
+        Change(UpgradeKey key, @Nullable Entry entry, MonoSink<Void> sink) {
+            this.key = key;
+            this.entry = entry;
+            this.sink = sink;
+        }
+
+        void write(Lines lines) {
+            line = entry == null ? JournalRecord.removal(lines, key) : JournalRecord.line(lines, entry);
         }
 
         void applyTo(Map<UpgradeKey, byte[]> entries) {
-            if (put) {
-                entries.put(key, bytes);
-            } else {
+            if (entry == null) {
                 entries.remove(key);
+            } else {
+                entries.put(key, line);
             }
         }
     }

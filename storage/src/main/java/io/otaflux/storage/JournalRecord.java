@@ -78,7 +78,7 @@ record JournalRecord(UpgradeKey key, UpgradeJournal.@Nullable Entry entry) {
         for (Artifact artifact : trigger.artifacts()) {
             lines.append(" artifact=").escape(artifact.name());
             append(lines.append('|'), artifact.location());
-            lines.append('|').append(Long.toString(artifact.size())).append('|');
+            lines.append('|').append(artifact.size()).append('|');
             append(lines, artifact.digests());
             if (artifact.signature() != null) {
                 append(lines, "signature", artifact.signature());

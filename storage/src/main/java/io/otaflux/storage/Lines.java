@@ -40,7 +40,9 @@ final class Lines {
     }
 
     /** The first {@code end} characters of a text. */
-    @SuppressWarnings("deprecation") // It drops what is above 255, of which there is none, and is the only one that makes no copy.
+    @SuppressWarnings(
+            "deprecation") // It drops what is above 255, of which there is none, and is the only one that makes no
+    // copy.
     Lines append(String ascii, int end) {
         makeRoom(end);
         ascii.getBytes(0, end, bytes, length);
@@ -56,6 +58,24 @@ final class Lines {
     Lines append(char ascii) {
         makeRoom(1);
         bytes[length++] = (byte) ascii;
+        return this;
+    }
+
+    Lines append(long number) {
+        if (number < 0) {
+            return append(Long.toString(number));
+        }
+        int digits = 1;
+        for (long rest = number / 10; rest > 0; rest /= 10) {
+            digits++;
+        }
+        makeRoom(digits);
+        long rest = number;
+        for (int at = length + digits - 1; at >= length; at--) {
+            bytes[at] = DIGITS[(int) (rest % 10)];
+            rest /= 10;
+        }
+        length += digits;
         return this;
     }
 

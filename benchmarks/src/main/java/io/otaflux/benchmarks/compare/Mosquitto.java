@@ -12,7 +12,7 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * A Mosquitto on a free loopback port that lets everybody in and forgets nothing while it runs. Its limits are its
- * defaults (20 messages in flight in a session), but for that of queued messages, which would drop what is measured.
+ * defaults where a scenario does not say otherwise, but for that of queued messages, which would drop what is measured.
  */
 final class Mosquitto implements AutoCloseable {
 

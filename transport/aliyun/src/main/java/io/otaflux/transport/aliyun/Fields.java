@@ -123,8 +123,7 @@ interface Fields {
             return flat;
         }
 
-        private static Object value(JsonToken token, JsonParser parser, ObjectReader trees)
-                throws IOException {
+        private static Object value(JsonToken token, JsonParser parser, ObjectReader trees) throws IOException {
             if (token == JsonToken.VALUE_STRING) {
                 return parser.getText();
             } else if (token == JsonToken.VALUE_NUMBER_INT && parser.getNumberType() == JsonParser.NumberType.INT) {

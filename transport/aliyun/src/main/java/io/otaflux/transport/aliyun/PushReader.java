@@ -77,8 +77,7 @@ final class PushReader {
         }
         return data.isObject()
                 ? read(device, Fields.of(data), module)
-                : new Push.Skipped(
-                        null, malformed(device, "data: " + Fields.kind(data) + " (expected: an object)"));
+                : new Push.Skipped(null, malformed(device, "data: " + Fields.kind(data) + " (expected: an object)"));
     }
 
     private static Push read(DeviceId device, Fields data, String moduleIfAbsent) {
@@ -107,8 +106,7 @@ final class PushReader {
         List<Artifact> artifacts = data.has("files") ? files(module, data) : List.of(single(module, data));
         JsonNode isDiff = data.path("isDiff");
         boolean delta = isDiff.asInt() != 0 || isDiff.asBoolean();
-        return new Push.Upgrade(
-                new UpgradeTrigger(device, module, version, artifacts, data.texts("extData"), delta));
+        return new Push.Upgrade(new UpgradeTrigger(device, module, version, artifacts, data.texts("extData"), delta));
     }
 
     /** Tells whether the bytes come over this connection, and no URL is named. */
@@ -171,8 +169,8 @@ final class PushReader {
     private static List<Artifact> files(String module, Fields data) throws MalformedMessage {
         JsonNode files = data.path("files");
         if (!files.isArray() || files.isEmpty() || files.size() > MAX_FILES) {
-            throw new MalformedMessage("files: " + Fields.kind(files) + " of " + files.size() + " (expected: an array of 1 to "
-                    + MAX_FILES + ")");
+            throw new MalformedMessage("files: " + Fields.kind(files) + " of " + files.size()
+                    + " (expected: an array of 1 to " + MAX_FILES + ")");
         }
         List<Artifact> artifacts = new ArrayList<>();
         for (JsonNode node : files) {
@@ -202,8 +200,7 @@ final class PushReader {
      * decided where upgrades are admitted.
      */
     private static List<Digest> digests(
-            Fields node, Digest.@Nullable Algorithm method, String signField, String md5Field)
-            throws MalformedMessage {
+            Fields node, Digest.@Nullable Algorithm method, String signField, String md5Field) throws MalformedMessage {
         Digest md5 = optional(node, md5Field).map(Digest::md5).orElse(null);
         Optional<String> sign = optional(node, signField);
         if (sign.isPresent() && method == null && md5 == null) {
