@@ -37,7 +37,7 @@ public record Artifact(
                     "size: " + size + " (expected: >= 0, or " + UNKNOWN_SIZE + " for unknown)");
         }
         digests = List.copyOf(digests);
-        if (digests.size() > 1 && algorithms(digests).size() != digests.size()) {
+        if (isAnyTwice(digests)) {
             throw new IllegalArgumentException("digests: " + digests + " (expected: one per algorithm)");
         }
     }
@@ -55,6 +55,17 @@ public record Artifact(
     /** The same artifact at another place. */
     public Artifact at(URI newLocation) {
         return new Artifact(name, newLocation, size, digests, signature);
+    }
+
+    private static boolean isAnyTwice(List<Digest> digests) {
+        for (int i = 1; i < digests.size(); i++) {
+            for (int j = 0; j < i; j++) {
+                if (digests.get(i).algorithm() == digests.get(j).algorithm()) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     static Optional<Digest> strongest(Collection<Digest> digests) {

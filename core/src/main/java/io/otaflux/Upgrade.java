@@ -2,9 +2,7 @@ package io.otaflux;
 
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
@@ -18,8 +16,7 @@ final class Upgrade {
     private List<ArtifactStore.Stored> references = List.of();
     private Sinks.@Nullable One<String> withdrawn;
 
-    /** What brought it and is not acknowledged. After a cancellation a channel may emit the same delivery once more. */
-    private Map<UpgradeChannel.Delivery, Place> unacknowledged = Map.of();
+    private @Nullable Unacknowledged unacknowledged;
 
     private UpgradeTrigger trigger;
     private boolean located;
@@ -51,6 +48,20 @@ final class Upgrade {
 
         /** It will never be acknowledged, because of a bug. */
         void fail(Throwable bug);
+    }
+
+    /** What brought it, the latest first. After a cancellation a channel may emit the same delivery once more. */
+    private static final class Unacknowledged {
+
+        private final UpgradeChannel.Delivery delivery;
+        private Place place;
+        private final @Nullable Unacknowledged before;
+
+        Unacknowledged(UpgradeChannel.Delivery delivery, Place place, @Nullable Unacknowledged before) {
+            this.delivery = delivery;
+            this.place = place;
+            this.before = before;
+        }
     }
 
     /** One that a platform asked for just now. */
@@ -114,25 +125,40 @@ final class Upgrade {
 
     /** Acknowledges what brought it, and from now on every repetition at once. */
     void settle() {
-        Map<UpgradeChannel.Delivery, Place> deliveries;
+        Unacknowledged last;
         synchronized (this) {
             settled = true;
-            deliveries = unacknowledged;
-            unacknowledged = Map.of();
-            latest = null;
-            deliveries.keySet().forEach(delivery -> latest = delivery);
+            last = unacknowledged;
+            unacknowledged = null;
+            latest = last == null ? null : last.delivery;
         }
-        deliveries.forEach(Upgrade::acknowledge);
+        for (Unacknowledged one = inOrder(last); one != null; one = one.before) {
+            acknowledge(one.delivery, one.place);
+        }
+    }
+
+    /** The same in the order in which they came. */
+    private static @Nullable Unacknowledged inOrder(@Nullable Unacknowledged last) {
+        if (last == null || last.before == null) {
+            return last;
+        }
+        Unacknowledged first = null;
+        for (Unacknowledged one = last; one != null; one = one.before) {
+            first = new Unacknowledged(one.delivery, one.place, first);
+        }
+        return first;
     }
 
     /** Neither journaled nor given up, because of a bug. */
     void unsettled(Throwable bug) {
-        Map<UpgradeChannel.Delivery, Place> deliveries;
+        Unacknowledged last;
         synchronized (this) {
-            deliveries = unacknowledged;
-            unacknowledged = Map.of();
+            last = unacknowledged;
+            unacknowledged = null;
         }
-        deliveries.values().forEach(place -> place.fail(bug));
+        for (Unacknowledged one = last; one != null; one = one.before) {
+            one.place.fail(bug);
+        }
     }
 
     /** Acknowledges {@code delivery} when the journal has this upgrade, and no delivery twice. */
@@ -140,7 +166,7 @@ final class Upgrade {
         boolean again;
         synchronized (this) {
             if (!settled) {
-                unacknowledged = with(unacknowledged, delivery, place);
+                await(delivery, place);
                 return;
             }
             again = latest == delivery;
@@ -153,15 +179,14 @@ final class Upgrade {
         }
     }
 
-    private static Map<UpgradeChannel.Delivery, Place> with(
-            Map<UpgradeChannel.Delivery, Place> others, UpgradeChannel.Delivery delivery, Place place) {
-        if (others.isEmpty()) {
-            return Map.of(delivery, place);
+    private void await(UpgradeChannel.Delivery delivery, Place place) {
+        for (Unacknowledged one = unacknowledged; one != null; one = one.before) {
+            if (one.delivery.equals(delivery)) {
+                one.place = place;
+                return;
+            }
         }
-        Map<UpgradeChannel.Delivery, Place> all =
-                others instanceof LinkedHashMap ? others : new LinkedHashMap<>(others);
-        all.put(delivery, place);
-        return all;
+        unacknowledged = new Unacknowledged(delivery, place, unacknowledged);
     }
 
     private static void acknowledge(UpgradeChannel.Delivery delivery, Place place) {
@@ -175,7 +200,7 @@ final class Upgrade {
 
     /** Whoever listened to the channel stopped, and with that gave back what is not acknowledged. */
     synchronized void returnDeliveries() {
-        unacknowledged = Map.of();
+        unacknowledged = null;
     }
 
     /** Tells true to the first {@code worker} who asks, until its {@link #pause}. */

@@ -1241,6 +1241,80 @@ class OtaClientTest {
         assertThat(last()).isInstanceOf(UpgradeEvent.Succeeded.class);
     }
 
+    @Test
+    void noMoreThan256DeliveriesAreOnTheirWayIntoTheJournal() {
+        AtomicInteger emitted = new AtomicInteger();
+        AtomicInteger acknowledged = new AtomicInteger();
+        Sinks.Empty<Void> written = Sinks.empty();
+        UpgradeChannel flooding = new Flooding(channel, 1_000, emitted, acknowledged);
+        running.add(OtaClient.builder(flooding)
+                .source(source)
+                .store(new SlowJournalStore(store, written.asMono()))
+                .scheduler(time)
+                .build()
+                .triggers()
+                .subscribe());
+
+        assertThat(emitted).hasValue(256);
+        assertThat(acknowledged).hasValue(0);
+        written.tryEmitEmpty();
+
+        assertThat(emitted).hasValue(1_000);
+        assertThat(acknowledged).hasValue(1_000);
+    }
+
+    /** Emits upgrades of as many modules as soon as they are asked for. */
+    private record Flooding(UpgradeChannel channel, int modules, AtomicInteger emitted, AtomicInteger acknowledged)
+            implements UpgradeChannel {
+
+        @Override
+        public DeviceId device() {
+            return channel.device();
+        }
+
+        @Override
+        public Flux<Delivery> triggers() {
+            return Flux.range(0, modules)
+                    .<Delivery>map(number -> new Delivery() {
+                        @Override
+                        public UpgradeTrigger trigger() {
+                            Artifact artifact = new Artifact("app", FILE, 100, List.of(sha256(new byte[0])));
+                            return new UpgradeTrigger(device(), "m" + number, "1", artifact);
+                        }
+
+                        @Override
+                        public void acknowledge() {
+                            acknowledged.incrementAndGet();
+                        }
+                    })
+                    .doOnNext(delivery -> emitted.incrementAndGet())
+                    .concatWith(Flux.never());
+        }
+
+        @Override
+        public Mono<Void> report(DeviceId device, String module, String version) {
+            return channel.report(device, module, version);
+        }
+
+        @Override
+        public Mono<Void> report(UpgradeEvent event) {
+            return channel.report(event);
+        }
+    }
+
+    @Test
+    void aBugOfTheJournalEndsTheSubscription() {
+        List<Throwable> errors = new CopyOnWriteArrayList<>();
+        OtaClient ota = client(
+                builder -> builder.store(new SlowJournalStore(store, Mono.error(new IllegalStateException("a bug")))));
+        running.add(ota.upgrades().subscribe(events::add, errors::add));
+
+        MemoryChannel.MemoryDelivery delivery = channel.push(served("app", "2", bytes(10)));
+
+        assertThat(errors).singleElement().isInstanceOf(IllegalStateException.class);
+        assertThat(delivery.isAcknowledged()).isFalse();
+    }
+
     // ---- cancellation ---------------------------------------------------------------------------------------------
 
     @Test

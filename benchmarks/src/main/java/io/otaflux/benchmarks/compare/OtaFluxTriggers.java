@@ -23,8 +23,9 @@ final class OtaFluxTriggers {
     public static void main(String[] args) throws Exception {
         int port = Integer.parseInt(args[0]);
         int count = Integer.parseInt(args[1]);
+        List<SubDevice> devices = Pushes.devices(count);
         for (String session : List.of(args).subList(3, args.length)) {
-            drain(port, count, Path.of(args[2]).resolve(session), session);
+            drain(port, count, devices, Path.of(args[2]).resolve(session), session);
             // What this repetition leaves is not to be collected at the expense of the next one.
             System.gc();
         }
@@ -32,7 +33,8 @@ final class OtaFluxTriggers {
         System.exit(0);
     }
 
-    private static void drain(int port, int count, Path directory, String session) throws Exception {
+    private static void drain(int port, int count, List<SubDevice> devices, Path directory, String session)
+            throws Exception {
         AliyunDevice gateway = AliyunDevice.builder()
                 .host("127.0.0.1")
                 .port(port)
@@ -45,7 +47,6 @@ final class OtaFluxTriggers {
                 .store(store)
                 .installer(verified -> Mono.just(Installer.Effect.IMMEDIATE))
                 .build();
-        List<SubDevice> devices = Pushes.devices(count);
         Set<UpgradeKey> taken = new HashSet<>();
         CountDownLatch all = new CountDownLatch(count);
         System.out.println(Sample.of(() -> {
