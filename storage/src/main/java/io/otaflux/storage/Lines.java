@@ -40,9 +40,7 @@ final class Lines {
     }
 
     /** The first {@code end} characters of a text. */
-    @SuppressWarnings(
-            "deprecation") // It drops what is above 255, of which there is none, and is the only one that makes no
-    // copy.
+    @SuppressWarnings("deprecation") // It drops what is above 255, of which there is none, and makes no copy.
     Lines append(String ascii, int end) {
         makeRoom(end);
         ascii.getBytes(0, end, bytes, length);
