@@ -37,6 +37,7 @@ class ReceiveBuffersTest {
         for (int i = 0; i < 10; i++) {
             assertThat(read(16 * 1024)).isEqualTo(ReceiveBuffers.SMALL);
         }
+        assertThat(ledger.handedOut()).as("buffers of the allocator").isZero();
     }
 
     @Test
@@ -61,20 +62,23 @@ class ReceiveBuffersTest {
     }
 
     @Test
-    void theLargestAreFewAndUsedAgain() {
+    void thoseOfEachSizeAreFewAndUsedAgain() {
         grow();
         List<ByteBuf> taken = new ArrayList<>();
-        for (int i = 0; i < ReceiveBuffers.FEWEST; i++) {
-            taken.add(handle.allocate(ledger.allocator()));
+        for (int size : new int[] {LARGE, ReceiveBuffers.MEDIUM, ReceiveBuffers.SMALL}) {
+            for (int i = 0; i < ReceiveBuffers.FEWEST; i++) {
+                ByteBuf lent = handle.allocate(ledger.allocator());
+                assertThat(lent.capacity()).isEqualTo(size);
+                taken.add(lent);
+            }
         }
-        long before = ledger.handedOut();
-        assertThat(taken).allMatch(buffer -> buffer.capacity() == LARGE);
+        assertThat(ledger.handedOut()).as("buffers of the allocator").isZero();
 
         ByteBuf beyond = handle.allocate(ledger.allocator());
-        assertThat(beyond.capacity()).isEqualTo(ReceiveBuffers.MEDIUM);
-        assertThat(ledger.handedOut()).isEqualTo(before + 1);
+        assertThat(beyond.capacity()).isEqualTo(ReceiveBuffers.SMALL);
+        assertThat(ledger.handedOut()).isOne();
 
-        taken.remove(0).release();
+        taken.remove(0).writeByte(1).release();
         ByteBuf again = handle.allocate(ledger.allocator());
         assertThat(again.capacity()).isEqualTo(LARGE);
         assertThat(again.readableBytes())
