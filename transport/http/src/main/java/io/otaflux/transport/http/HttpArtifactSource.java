@@ -82,7 +82,7 @@ public final class HttpArtifactSource implements ArtifactSource {
 
     private static final int MAX_REDIRECTS = 5;
     private static final Duration MAX_IDLE = Duration.ofSeconds(10);
-    /** How much the largest receive buffers may take together, in a process of any size. */
+    /** How much the receive buffers of one size may take together, in a process of any size. */
     private static final long MAX_ROOM = 16 << 20;
 
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(5);
@@ -103,9 +103,7 @@ public final class HttpArtifactSource implements ArtifactSource {
         headers = Map.copyOf(builder.headers);
         stallTimeout = builder.stallTimeout;
         ownLoops = builder.loops == null;
-        loops = builder.loops != null
-                ? builder.loops
-                : LoopResources.create("otaflux-http", -1, Runtime.getRuntime().availableProcessors(), true, false);
+        loops = builder.loops != null ? builder.loops : LoopResources.create("otaflux-http", -1, loops(), true, false);
         connections = ConnectionProvider.builder("otaflux-http")
                 .maxConnections(builder.maxConnections)
                 .pendingAcquireMaxCount(-1)
@@ -133,6 +131,11 @@ public final class HttpArtifactSource implements ArtifactSource {
     /** For a source with other settings. */
     public static Builder builder() {
         return new Builder();
+    }
+
+    /** An odd number: each new connection takes one loop and passes over the next, so half of an even number would get none. */
+    private static int loops() {
+        return Runtime.getRuntime().availableProcessors() | 1;
     }
 
     @SuppressWarnings("deprecation") // maxChunkSize has no effect any more in Netty 5, which does not split chunks.
@@ -375,8 +378,9 @@ public final class HttpArtifactSource implements ArtifactSource {
          * while its reads fill them. Defaults to 2 MiB, which costs a third less processor time than Netty's small buffers;
          * take less for many downloads at once in little memory.
          *
-         * <p>Buffers above 256 KiB are of a pool of this source's: they take an eighth of the heap's maximum together, at
-         * most 16 MiB, but four there are in any case. Downloads that find none left read 256 KiB at once.
+         * <p>Buffers are of 64 KiB, of 128 KiB and of this size, and this source keeps them for the next read. Those of one
+         * size take an eighth of the heap's maximum together, at most 16 MiB, but four there are in any case. A download that
+         * finds none left of its size reads less at once.
          */
         public Builder receiveBufferSize(int receiveBufferSize) {
             if (receiveBufferSize < 1_024) {

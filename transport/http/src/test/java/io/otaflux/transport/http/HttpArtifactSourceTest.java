@@ -18,8 +18,13 @@ import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.List;
 import java.util.ServiceLoader;
+import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
+import reactor.core.Disposable;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
 import reactor.netty.resources.LoopResources;
 
 class HttpArtifactSourceTest {
@@ -74,6 +79,30 @@ class HttpArtifactSourceTest {
             Awaitility.await().atMost(PATIENCE).until(() -> threads() == 0);
             Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
         }
+    }
+
+    @Test
+    void connectionsAreSpreadOverAllEventLoops() {
+        int many = 4 * Runtime.getRuntime().availableProcessors();
+        HttpArtifactSource source = Asking.local().allowHttp(true).build();
+        List<String> answered = new CopyOnWriteArrayList<>();
+        try (FaultServer server = new FaultServer().afterwards(FaultServer.ok("0123456789"))) {
+            // Nobody ends, so that each has a connection of its own.
+            Disposable asking = Flux.range(0, many)
+                    .flatMap(
+                            i -> source.read(whole(server.uri("/a"), 10), content -> {
+                                answered.add(Thread.currentThread().getName());
+                                return Mono.never();
+                            }),
+                            many)
+                    .subscribe();
+            Awaitility.await().atMost(PATIENCE).until(() -> answered.size() == many);
+
+            assertThat(Set.copyOf(answered))
+                    .hasSizeGreaterThanOrEqualTo(Runtime.getRuntime().availableProcessors());
+            asking.dispose();
+        }
+        source.close().block(PATIENCE);
     }
 
     @Test
