@@ -26,7 +26,7 @@ import reactor.util.context.Context;
  * <p>Reactor Netty releases a buffer when {@code onNext} returns, so each is retained before it is passed on. There is no
  * queue here: what is in flight is in Reactor Netty's queue, which it empties itself, or belongs to the subscriber.
  *
- * <p>Everything but {@link Receiver#request} and its two fields happens on the connection's event loop.
+ * <p>Everything but {@link Receiver#request} and its two fields, and a look at whether it is over, happens on the connection's event loop.
  */
 final class Body extends Flux<ByteBuf> {
 
@@ -38,7 +38,7 @@ final class Body extends Flux<ByteBuf> {
     private final long size;
     private final Duration stallTimeout;
     private boolean over;
-    private @Nullable Receiver receiver;
+    private volatile @Nullable Receiver receiver;
 
     /**
      * @param offset where the bytes start
@@ -62,23 +62,30 @@ final class Body extends Flux<ByteBuf> {
             } else if (over) {
                 Operators.error(subscriber, tooLate());
             } else {
-                receiver = new Receiver(subscriber);
-                connection.inbound().receive().subscribe(receiver);
+                Receiver first = new Receiver(subscriber);
+                receiver = first;
+                connection.inbound().receive().subscribe(first);
             }
         });
     }
 
     /** Ends the request, unless it has ended by itself. May be called from any thread, and more than once. */
     void abandon() {
+        Receiver ended = receiver;
+        if (ended != null && ended.done) {
+            // By itself, as nearly always.
+            return;
+        }
         onLoop(() -> {
             if (over) {
                 return;
             }
             over = true;
-            if (receiver != null) {
-                receiver.fail(tooLate());
-            } else {
+            Receiver now = receiver;
+            if (now == null) {
                 connection.dispose();
+            } else if (!now.done) {
+                now.fail(tooLate());
             }
         });
     }
@@ -112,7 +119,7 @@ final class Body extends Flux<ByteBuf> {
         private Subscription upstream = Operators.emptySubscription();
         private @Nullable Future<?> timer;
         private long received;
-        private boolean done;
+        private volatile boolean done;
 
         Receiver(CoreSubscriber<? super ByteBuf> actual) {
             this.actual = actual;

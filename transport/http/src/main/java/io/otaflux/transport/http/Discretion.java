@@ -80,7 +80,12 @@ final class Discretion extends ChannelDuplexHandler {
         if (message instanceof HttpResponse response) {
             answered = response.headers();
             HttpResponse shown = new DefaultHttpResponse(response.protocolVersion(), response.status());
-            FRAMING.forEach(name -> shown.headers().set(name, answered.getAll(name)));
+            for (CharSequence name : FRAMING) {
+                List<String> values = answered.getAll(name);
+                if (!values.isEmpty()) {
+                    shown.headers().set(name, values);
+                }
+            }
             shown.setDecoderResult(response.decoderResult());
             context.fireChannelRead(shown);
         } else {
