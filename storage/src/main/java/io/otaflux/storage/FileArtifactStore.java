@@ -47,6 +47,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -125,6 +126,11 @@ public final class FileArtifactStore implements ArtifactStore {
     /** How far the time of last use that the medium knows may be behind. */
     private static final long TOUCH_MILLIS = 1_000;
 
+    /** Which part of the room that was found may be promised without another look, and for how long, in nanoseconds. */
+    private static final int SPARE = 8;
+
+    private static final long MEASURED = TimeUnit.MILLISECONDS.toNanos(500);
+
     private static final String LOCK = "lock";
     private static final String JOURNAL = "journal";
     static final String PART = ".part";
@@ -153,7 +159,12 @@ public final class FileArtifactStore implements ArtifactStore {
     private final FileUpgradeJournal journal;
     private final Turns turns = new Turns();
 
-    private final Object room = new Object();
+    private final ReentrantLock room = new ReentrantLock();
+    /** What may be promised without another look at the medium; guarded by {@link #room}. */
+    private long spare;
+    /** When the medium was looked at last. */
+    private long measured;
+
     private final Object[] names = new Object[16];
 
     private final Object index = new Object();
@@ -377,9 +388,16 @@ public final class FileArtifactStore implements ArtifactStore {
     }
 
     private static Digest strongest(Collection<Digest> digests) {
-        return digests.stream()
-                .max(Comparator.comparing(Digest::algorithm))
-                .orElseThrow(() -> new IllegalArgumentException("digests: none (expected: at least one)"));
+        Digest strongest = null;
+        for (Digest digest : digests) {
+            if (strongest == null || digest.algorithm().compareTo(strongest.algorithm()) > 0) {
+                strongest = digest;
+            }
+        }
+        if (strongest == null) {
+            throw new IllegalArgumentException("digests: none (expected: at least one)");
+        }
+        return strongest;
     }
 
     @Override
@@ -602,8 +620,13 @@ public final class FileArtifactStore implements ArtifactStore {
         return stored;
     }
 
-    /** The same, told to {@code result}, with one synchronisation for all who commit in this way at the same time. */
-    void commitWithOthers(Path part, long size, List<Digest> digests, Work.Result<Stored> result) throws IOException {
+    /**
+     * The same, told to {@code result}, with one synchronisation for all who commit in this way at the same time.
+     *
+     * @return what is left to do when the part is not needed any more
+     */
+    Runnable commitWithOthers(Path part, long size, List<Digest> digests, Work.Result<Stored> result)
+            throws IOException {
         String name = nameOf(strongest(digests));
         Stored present;
         synchronized (lockOf(name)) {
@@ -615,11 +638,12 @@ public final class FileArtifactStore implements ArtifactStore {
                 } else {
                     disk.delete(part);
                 }
-                join(commit, result);
-                return;
+                Commit joined = commit;
+                return () -> join(joined, result);
             }
         }
-        result.succeed(dropped(part, present));
+        Stored dropped = dropped(part, present);
+        return () -> result.succeed(dropped);
     }
 
     private @Nullable Stored present(String name, long size) {
@@ -661,7 +685,10 @@ public final class FileArtifactStore implements ArtifactStore {
             first = !synchronising;
             synchronising = true;
         }
-        if (first) {
+        if (first && pool.getQueue().isEmpty()) {
+            // Nobody else is about to join, and there is nothing better to do.
+            synchronise();
+        } else if (first) {
             synchroniseSoon();
         }
     }
@@ -759,7 +786,8 @@ public final class FileArtifactStore implements ArtifactStore {
      * @throws StorageException when there is not enough room, and then nothing was thrown out
      */
     void claim(PartWriter writer, String artifact, long bytes) throws IOException {
-        synchronized (room) {
+        room.lock();
+        try {
             Shortage shortage = shortage(bytes);
             if (shortage.bytes > shortage.evictable) {
                 throw new StorageException(
@@ -779,7 +807,32 @@ public final class FileArtifactStore implements ArtifactStore {
                                 + " short after eviction (" + shortage.limit + ")",
                         null);
             }
+            spare = -shortage.bytes / SPARE;
+            measured = System.nanoTime();
             writer.promise(bytes);
+        } finally {
+            room.unlock();
+        }
+    }
+
+    /**
+     * The same without touching the medium, where it had much more room a moment ago. Answers false where that is not
+     * certain.
+     */
+    boolean claimAtOnce(PartWriter writer, long bytes) {
+        if (!room.tryLock()) {
+            // Somebody makes room, and may take long.
+            return false;
+        }
+        try {
+            if (bytes > spare || System.nanoTime() - measured > MEASURED) {
+                return false;
+            }
+            spare -= bytes;
+            writer.promise(bytes);
+            return true;
+        } finally {
+            room.unlock();
         }
     }
 

@@ -61,6 +61,10 @@ final class PartWriter implements ArtifactStore.Writer {
      * is whole, its bytes are durable and nothing counts them but the commit, which comes next; if that does not, close()
      * does, as with all that was left in the middle. A process that dies before has to fetch it anew.
      *
+     * A small artifact of which nothing is here yet has no file either until there is something to write. So it can begin
+     * on the thread that asks for it, and one that comes in one piece is created, hashed, written, synchronised and renamed
+     * in one go.
+     *
      * A cancelled append is never interrupted. The thread that is writing a buffer finishes it, sees that nobody wants the
      * next one, and releases what is queued.
      */
@@ -100,6 +104,9 @@ final class PartWriter implements ArtifactStore.Writer {
 
     private @Nullable FileChannel channel;
     private boolean begun;
+    /** Whether the file is still to be created. */
+    private boolean postponed;
+
     private @Nullable Appending running;
     private @Nullable StorageException broken;
     private boolean checkpointed;
@@ -112,6 +119,9 @@ final class PartWriter implements ArtifactStore.Writer {
     private long counted;
     /** How large the whole is, where it is so small that it needs no checkpoint; otherwise -1. */
     private long small = NOT_SMALL;
+
+    /** Whether it has been committed, and nothing has begun after that. */
+    private volatile boolean spent;
 
     private volatile long durable;
     private volatile long written;
@@ -272,10 +282,45 @@ final class PartWriter implements ArtifactStore.Writer {
 
     @Override
     public Mono<Void> begin(long start, long size, @Nullable String contentValidator) {
-        return work("Could not begin", () -> {
-            beginNow(start, size, contentValidator);
-            return null;
-        });
+        return usable(Work.<Void>begin(
+                serial::here,
+                result -> {
+                    checkUsable();
+                    if (postpones(start, size)) {
+                        postponed = true;
+                        small = size;
+                        validator = contentValidator;
+                        begun = true;
+                        result.succeed(null);
+                    } else {
+                        serial.execute(() -> result.as(() -> attempt("Could not begin", () -> {
+                            beginNow(start, size, contentValidator);
+                            return null;
+                        })));
+                    }
+                },
+                unclaimed -> {}));
+    }
+
+    /** Whether there is nothing to do before the first byte is here, and room for all of them. */
+    private boolean postpones(long start, long size) {
+        boolean fresh = start == 0 && written == 0 && channel == null && !checkpointed;
+        spent = false;
+        return fresh
+                && size != Artifact.UNKNOWN_SIZE
+                && size <= checkpoints.least()
+                && (size <= promised || store.claimAtOnce(this, size - promised));
+    }
+
+    private FileChannel createPostponed() throws IOException {
+        postponed = false;
+        FileChannel file = disk.open(part);
+        channel = file;
+        if (file.size() > 0) {
+            // Nobody here wrote that.
+            disk.truncate(file, 0);
+        }
+        return file;
     }
 
     private void beginNow(long start, long size, @Nullable String contentValidator) throws IOException {
@@ -283,6 +328,7 @@ final class PartWriter implements ArtifactStore.Writer {
             throw new IllegalArgumentException("start: " + start + " (expected: 0 or " + durable + ")");
         }
         begun = false;
+        postponed = false;
         if (start == 0) {
             empty();
         }
@@ -292,12 +338,7 @@ final class PartWriter implements ArtifactStore.Writer {
         }
         FileChannel file = channel;
         if (file == null) {
-            file = disk.open(part);
-            channel = file;
-            if (file.size() > 0) {
-                // Nobody here wrote that.
-                disk.truncate(file, 0);
-            }
+            file = createPostponed();
         }
         cutOffWhatWasCancelled(file);
         small = size != Artifact.UNKNOWN_SIZE && size <= checkpoints.least() ? size : NOT_SMALL;
@@ -339,7 +380,13 @@ final class PartWriter implements ArtifactStore.Writer {
                 sink -> {
                     Appending appending = new Appending(sink, hasher);
                     sink.onCancel(appending::stop);
-                    execute(() -> appending.begin(bytes), sink::error);
+                    serial.here(() -> {
+                        if (postponed) {
+                            appending.begin(bytes);
+                        } else {
+                            execute(() -> appending.begin(bytes), sink::error);
+                        }
+                    });
                 },
                 FluxSink.OverflowStrategy.DROP);
     }
@@ -356,7 +403,7 @@ final class PartWriter implements ArtifactStore.Writer {
     }
 
     private void commitNow(List<Digest> digests, Work.Result<ArtifactStore.Stored> result) throws IOException {
-        FileChannel file = channel;
+        FileChannel file = postponed ? createPostponed() : channel;
         if (file == null) {
             throw new IllegalStateException(artifact + ": there is nothing to commit");
         }
@@ -366,8 +413,9 @@ final class PartWriter implements ArtifactStore.Writer {
             disk.sync(file);
         }
         if (!checkpointed) {
-            store.commitWithOthers(part, durable, digests, result);
+            Runnable rest = store.commitWithOthers(part, durable, digests, result);
             committed(file);
+            rest.run();
             return;
         }
         ArtifactStore.Stored stored = store.commit(part, durable, digests);
@@ -387,6 +435,7 @@ final class PartWriter implements ArtifactStore.Writer {
         durable = 0;
         written = 0;
         promised = 0;
+        spent = true;
         file.close();
     }
 
@@ -395,6 +444,7 @@ final class PartWriter implements ArtifactStore.Writer {
         return work("Could not discard", () -> {
             empty();
             begun = false;
+            postponed = false;
             return null;
         });
     }
@@ -410,7 +460,12 @@ final class PartWriter implements ArtifactStore.Writer {
     /** Closes the writer without telling anybody when it is done. */
     void closeNow() {
         if (closing.compareAndSet(false, true)) {
-            serial.execute(this::finish);
+            if (spent) {
+                // There is no file any more.
+                serial.here(this::finish);
+            } else {
+                serial.execute(this::finish);
+            }
         }
     }
 
@@ -585,6 +640,9 @@ final class PartWriter implements ArtifactStore.Writer {
         /** Above zero while somebody drains the queue or is about to. */
         private final AtomicInteger work = new AtomicInteger();
 
+        /** As long as the artifact has no file: how large it is. Otherwise -1. */
+        private long whole = NOT_SMALL;
+
         private volatile boolean sourceEnded;
         private @Nullable Throwable sourceError;
         /** Nothing is written any more; what is queued, and what still comes, is released. */
@@ -614,11 +672,15 @@ final class PartWriter implements ArtifactStore.Writer {
             try {
                 checkUsable();
                 FileChannel file = channel;
-                if (!begun || file == null) {
+                if (!begun || (file == null && !postponed)) {
                     throw new IllegalStateException(artifact + ": append without begin");
                 }
-                cutOffWhatWasCancelled(file);
-                file.position(durable);
+                if (file == null) {
+                    whole = small;
+                } else {
+                    cutOffWhatWasCancelled(file);
+                    file.position(durable);
+                }
             } catch (IOException | RuntimeException e) {
                 sink.error(failed("Could not append to", e));
                 return;
@@ -652,11 +714,15 @@ final class PartWriter implements ArtifactStore.Writer {
                 bytes.release();
                 return;
             }
+            // Where that is all, the end is about to come, and both are one way.
+            boolean all = bytes.readableBytes() == whole;
             if (!queue.offer(bytes)) {
                 bytes.release();
                 throw new IllegalStateException("more buffers than were requested");
             }
-            schedule();
+            if (!all) {
+                schedule();
+            }
         }
 
         @Override
@@ -724,7 +790,7 @@ final class PartWriter implements ArtifactStore.Writer {
 
         private void write(ByteBuf bytes) {
             try {
-                FileChannel file = channel;
+                FileChannel file = postponed ? createPostponed() : channel;
                 if (file == null) {
                     throw closedException(null);
                 }

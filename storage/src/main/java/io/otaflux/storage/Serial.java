@@ -3,6 +3,7 @@ package io.otaflux.storage;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -30,6 +31,50 @@ final class Serial implements Executor {
         }
     }
 
+    /**
+     * Runs a task that touches no file: on this thread, if nothing else is under way or waits, and otherwise after that,
+     * wherever that is.
+     */
+    void here(Runnable task) {
+        tasks.add(new Light(task));
+        if (waiting.getAndIncrement() == 0) {
+            runLight();
+        }
+    }
+
+    private void runLight() {
+        boolean more = true;
+        while (more) {
+            boolean broken = true;
+            try {
+                if (!(tasks.peek() instanceof Light)) {
+                    hand();
+                    broken = false;
+                    return;
+                }
+                tasks.remove().run();
+                broken = false;
+            } finally {
+                if (broken) {
+                    more = false;
+                    if (waiting.decrementAndGet() > 0) {
+                        hand();
+                    }
+                }
+            }
+            more = waiting.decrementAndGet() > 0;
+        }
+    }
+
+    /** Leaves what waits to the pool; if that is closed, there are no files either that it could touch. */
+    private void hand() {
+        try {
+            pool.execute(this::runNext);
+        } catch (RejectedExecutionException e) {
+            runNext();
+        }
+    }
+
     private void runNext() {
         long began = System.nanoTime();
         boolean more = true;
@@ -48,6 +93,14 @@ final class Serial implements Executor {
                     pool.execute(this::runNext);
                 }
             }
+        }
+    }
+
+    private record Light(Runnable task) implements Runnable {
+
+        @Override
+        public void run() {
+            task.run();
         }
     }
 }

@@ -77,6 +77,18 @@ final class Work {
             sink.error(failure);
         }
 
+        /** Ends as {@code work} does, unless nobody waits for it any more. */
+        void as(Callable<@Nullable T> work) {
+            if (gone) {
+                return;
+            }
+            try {
+                succeed(work.call());
+            } catch (Throwable e) {
+                fail(e);
+            }
+        }
+
         private void giveUp() {
             gone = true;
             giveBack();

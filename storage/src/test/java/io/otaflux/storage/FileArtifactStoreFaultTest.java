@@ -36,12 +36,14 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.ServiceLoader;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -684,6 +686,70 @@ class FileArtifactStoreFaultTest {
         String name = nameOf(content);
         assertThat(disk.changes().subList(before, disk.changes().size()))
                 .containsExactly("open " + name + ".part", "write", "sync", "rename " + name, "sync store");
+    }
+
+    @Test
+    void aSmallArtifactBeginsOnTheThreadThatAsksAndTouchesTheDiskOnTheStores() {
+        List<String> touching = new CopyOnWriteArrayList<>();
+        CrashingDisk disk = new CrashingDisk(Integer.MAX_VALUE) {
+            @Override
+            FileChannel open(Path file) throws IOException {
+                touching.add(Thread.currentThread().getName());
+                return super.open(file);
+            }
+        };
+        FileArtifactStore store = open(FileArtifactStore.builder(store()).disk(disk));
+        // The first one has a look at the medium.
+        ArtifactStoreContract.store(store, artifact("first", bytes(1_000, 41)), bytes(1_000, 41));
+        byte[] content = bytes(10_000, 42);
+        int before = disk.changes().size();
+        touching.clear();
+
+        ArtifactStore.Writer writer =
+                Objects.requireNonNull(store.open(artifact("second", content)).block(SOON));
+        AtomicReference<Thread> began = new AtomicReference<>();
+        writer.begin(0, content.length, null)
+                .doOnSuccess(done -> began.set(Thread.currentThread()))
+                .block(SOON);
+        assertThat(began).hasValue(Thread.currentThread());
+        assertThat(disk.changes()).hasSize(before);
+
+        writer.append(chunks(content, 0, content.length, content.length), hasher())
+                .blockLast(SOON);
+        writer.close().block(SOON);
+        assertThat(touching).singleElement().asString().startsWith("otaflux-store-");
+    }
+
+    @Test
+    void aSmallArtifactOfWhichNothingCameLeavesNothing() throws IOException {
+        FileArtifactStore store = open();
+        for (int i = 0; i < 2; i++) {
+            writing(
+                    store,
+                    artifact("nothing"),
+                    writer -> writer.begin(0, 10_000, "\"v1\"")
+                            .thenMany(writer.append(Flux.empty(), hasher()))
+                            .then());
+        }
+        assertThat(Files.exists(partOf(store, "nothing"))).isFalse();
+    }
+
+    @Test
+    void whatSmallArtifactsArePromisedStaysWithinTheQuota() {
+        FileArtifactStore store = open(FileArtifactStore.builder(store()).quota(1_000_000));
+        List<ArtifactStore.Writer> writers = new ArrayList<>();
+        int refused = 0;
+        for (int i = 0; i < 25; i++) {
+            ArtifactStore.Writer writer =
+                    Objects.requireNonNull(store.open(artifact("small-" + i)).block(SOON));
+            writers.add(writer);
+            refused += Objects.requireNonNull(writer.begin(0, 50_000, null)
+                    .thenReturn(0)
+                    .onErrorReturn(StorageException.class, 1)
+                    .block(SOON));
+        }
+        writers.forEach(writer -> writer.close().block(SOON));
+        assertThat(refused).isEqualTo(5);
     }
 
     @Test
