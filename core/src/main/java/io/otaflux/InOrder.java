@@ -25,6 +25,10 @@ import reactor.util.context.Context;
  */
 final class InOrder {
 
+    /** Made once: Reactor gives each one a name that is put together from the lambda's. */
+    private static final Function<? super Publisher<Object>, ? extends Publisher<Object>> FIRM =
+            Operators.<Object, Object>lift((source, actual) -> new Firm<>(actual));
+
     private InOrder() {}
 
     /** What the sources emit; each is subscribed to when the one before it has completed. */
@@ -96,18 +100,16 @@ final class InOrder {
     }
 
     /** Directly above the operator that goes from source to source, which is the one that it asks. */
+    @SuppressWarnings("unchecked")
     static <T> Flux<T> firm(Publisher<? extends T> source) {
         Flux<T> flux = Flux.from(source);
-        return flux instanceof Callable
-                ? flux
-                : flux.transform(Operators.<T, T>lift((name, actual) -> new Firm<>(actual)));
+        return flux instanceof Callable ? flux : (Flux<T>) FIRM.apply((Publisher<Object>) (Publisher<?>) flux);
     }
 
+    @SuppressWarnings("unchecked")
     private static <T> Mono<T> firm(Mono<? extends T> source) {
         Mono<T> mono = Mono.from(source);
-        return mono instanceof Callable
-                ? mono
-                : mono.transform(Operators.<T, T>lift((name, actual) -> new Firm<>(actual)));
+        return mono instanceof Callable ? mono : (Mono<T>) FIRM.apply((Publisher<Object>) (Publisher<?>) mono);
     }
 
     private static final class Firm<T> implements CoreSubscriber<T>, Subscription, Scannable {
