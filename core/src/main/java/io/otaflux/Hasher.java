@@ -15,6 +15,9 @@ import java.util.Map;
  */
 public final class Hasher {
 
+    /** As much as stays in the innermost cache. */
+    private static final ThreadLocal<byte[]> COPY = ThreadLocal.withInitial(() -> new byte[8 * 1024]);
+
     private final Map<Digest.Algorithm, MessageDigest> running = new EnumMap<>(Digest.Algorithm.class);
     private long bytes;
 
@@ -29,8 +32,7 @@ public final class Hasher {
     /** Takes in the readable bytes and leaves the buffer as it was: neither its indexes nor its reference count change. */
     public void update(ByteBuf buffer) {
         if (buffer.nioBufferCount() == 1) {
-            update(buffer.internalNioBuffer(buffer.readerIndex(), buffer.readableBytes())
-                    .duplicate());
+            update(buffer.internalNioBuffer(buffer.readerIndex(), buffer.readableBytes()));
         } else {
             for (ByteBuffer part : buffer.nioBuffers()) {
                 update(part);
@@ -40,8 +42,20 @@ public final class Hasher {
 
     /** Takes in the remaining bytes and leaves the buffer's position as it was. */
     public void update(ByteBuffer buffer) {
-        running.values().forEach(digest -> digest.update(buffer.duplicate()));
-        bytes += buffer.remaining();
+        int length = buffer.remaining();
+        if (buffer.hasArray()) {
+            running.values()
+                    .forEach(digest -> digest.update(buffer.array(), buffer.arrayOffset() + buffer.position(), length));
+        } else {
+            // A digest works on arrays. Left alone, each would take one of its own, and copy once more.
+            byte[] array = COPY.get();
+            for (int at = buffer.position(); at < buffer.limit(); at += array.length) {
+                int part = Math.min(array.length, buffer.limit() - at);
+                buffer.get(at, array, 0, part);
+                running.values().forEach(digest -> digest.update(array, 0, part));
+            }
+        }
+        bytes += length;
     }
 
     /** The number of bytes taken in since the last {@link #reset()}. */

@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
@@ -432,21 +433,25 @@ final class Transfers {
 
         /** Emits an error when a window brings too little while {@code watching}; otherwise never ends. */
         private Mono<TransferException> watch(BooleanSupplier watching) {
-            AtomicLong before = new AtomicLong(received.get());
-            return Flux.interval(minimum.window(), timer)
-                    .onBackpressureDrop()
-                    .<TransferException>handle((tick, sink) -> {
-                        long now = received.get();
-                        long moved = now - before.getAndSet(now);
-                        if (moved < minimum.bytes() && watching.getAsBoolean()) {
-                            sink.next(new TransferException(
-                                    OtaException.Reason.TOO_SLOW,
-                                    artifact.name() + ": " + moved + " bytes in " + minimum.window() + " (expected: >= "
-                                            + minimum.bytes() + ")",
-                                    null));
-                        }
-                    })
-                    .next();
+            return Mono.create(sink -> {
+                AtomicLong before = new AtomicLong(received.get());
+                long window = minimum.window().toNanos();
+                sink.onDispose(timer.schedulePeriodically(
+                        () -> {
+                            long now = received.get();
+                            long moved = now - before.getAndSet(now);
+                            if (moved < minimum.bytes() && watching.getAsBoolean()) {
+                                sink.success(new TransferException(
+                                        OtaException.Reason.TOO_SLOW,
+                                        artifact.name() + ": " + moved + " bytes in " + minimum.window()
+                                                + " (expected: >= " + minimum.bytes() + ")",
+                                        null));
+                            }
+                        },
+                        window,
+                        window,
+                        TimeUnit.NANOSECONDS));
+            });
         }
 
         private Flux<Step> broke(OtaException e) {
