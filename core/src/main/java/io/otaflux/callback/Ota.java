@@ -23,10 +23,9 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -98,6 +97,10 @@ public final class Ota implements AutoCloseable {
 
     private static final Logger log = Loggers.getLogger(Ota.class);
 
+    /** Whether files have what Unix knows of them. */
+    private static final boolean UNIX =
+            FileSystems.getDefault().supportedFileAttributeViews().contains("unix");
+
     private static final int BUFFER = 1 << 20;
     private static final Duration REFUSED = Duration.ofSeconds(10);
     private static final Duration REFUSED_FOR_LONG = Duration.ofMinutes(5);
@@ -142,19 +145,13 @@ public final class Ota implements AutoCloseable {
     private record Fetched(@Nullable UpgradeTrigger trigger, Downloaded downloaded, Fingerprint fingerprint) {}
 
     /** What tells an untouched file from another. */
-    private record Fingerprint(
-            long size,
-            FileTime modified,
-            @Nullable Object key,
-            @Nullable Object changed) {
+    private record Fingerprint(Map<String, Object> attributes) {
 
+        /** One question. The time of the change is the one that nobody can set back, where the system keeps it. */
         static Fingerprint of(Path path) throws IOException {
-            BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
-            // The one time that nobody can set back, where the system keeps it.
-            Object changed = path.getFileSystem().supportedFileAttributeViews().contains("unix")
-                    ? Files.getAttribute(path, "unix:ctime")
-                    : null;
-            return new Fingerprint(attributes.size(), attributes.lastModifiedTime(), attributes.fileKey(), changed);
+            boolean unix = UNIX && path.getFileSystem() == FileSystems.getDefault();
+            return new Fingerprint(Files.readAttributes(
+                    path, unix ? "unix:size,lastModifiedTime,fileKey,ctime" : "size,lastModifiedTime,fileKey"));
         }
     }
 
