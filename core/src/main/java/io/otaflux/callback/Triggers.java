@@ -94,10 +94,13 @@ final class Triggers {
 
     /** The latest trigger that the program knows, or could know, by this location. */
     synchronized Optional<UpgradeTrigger> find(String url) {
-        return places.values().stream()
-                .flatMap(told -> Optional.ofNullable(told.trigger).stream())
-                .filter(trigger -> trigger.artifact().location().toString().equals(url))
-                .findFirst();
+        for (Told told : places.values()) {
+            UpgradeTrigger trigger = told.trigger;
+            if (trigger != null && trigger.artifact().location().toString().equals(url)) {
+                return Optional.of(trigger);
+            }
+        }
+        return Optional.empty();
     }
 
     /** What the program was told of the device and module of {@code trigger}. */

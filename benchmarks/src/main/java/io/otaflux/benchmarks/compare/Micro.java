@@ -154,7 +154,7 @@ final class Micro implements Scenario {
             params.forEach((name, values) -> options.param(name, values.toArray(String[]::new)));
             if (benchmark.startsWith("CallbackBenchmark")) {
                 // What is still being compiled costs more than what is looked for.
-                options.warmupIterations(10);
+                options.warmupIterations(10).warmupTime(TimeValue.seconds(4));
             }
             if (bench.smoke()) {
                 // One process to see that processes can be started; the others would take longer than what they show.
