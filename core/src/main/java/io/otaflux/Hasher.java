@@ -19,6 +19,9 @@ public final class Hasher {
     private static final ThreadLocal<byte[]> COPY = ThreadLocal.withInitial(() -> new byte[8 * 1024]);
 
     private final Map<Digest.Algorithm, MessageDigest> running = new EnumMap<>(Digest.Algorithm.class);
+    /** The same, to go through without an iterator for every few bytes. */
+    private final MessageDigest[] digests;
+
     private long bytes;
 
     /** @throws IllegalArgumentException when {@code algorithms} is empty */
@@ -27,6 +30,7 @@ public final class Hasher {
             throw new IllegalArgumentException("algorithms: none (expected: at least one)");
         }
         algorithms.forEach(algorithm -> running.put(algorithm, algorithm.newMessageDigest()));
+        this.digests = running.values().toArray(MessageDigest[]::new);
     }
 
     /** Takes in the readable bytes and leaves the buffer as it was: neither its indexes nor its reference count change. */
@@ -44,18 +48,23 @@ public final class Hasher {
     public void update(ByteBuffer buffer) {
         int length = buffer.remaining();
         if (buffer.hasArray()) {
-            running.values()
-                    .forEach(digest -> digest.update(buffer.array(), buffer.arrayOffset() + buffer.position(), length));
+            update(buffer.array(), buffer.arrayOffset() + buffer.position(), length);
         } else {
             // A digest works on arrays. Left alone, each would take one of its own, and copy once more.
             byte[] array = COPY.get();
             for (int at = buffer.position(); at < buffer.limit(); at += array.length) {
                 int part = Math.min(array.length, buffer.limit() - at);
                 buffer.get(at, array, 0, part);
-                running.values().forEach(digest -> digest.update(array, 0, part));
+                update(array, 0, part);
             }
         }
         bytes += length;
+    }
+
+    private void update(byte[] array, int start, int length) {
+        for (MessageDigest digest : digests) {
+            digest.update(array, start, length);
+        }
     }
 
     /** The number of bytes taken in since the last {@link #reset()}. */
