@@ -39,13 +39,14 @@ final class Triggers implements Scenario {
     @Override
     public void run(Bench bench) throws Exception {
         int count = bench.smoke() ? 500 : 50_000;
-        Map<String, Double> rates = race(bench, count, IN_FLIGHT);
-        Report report = bench.report();
-        report.target("triggers per second", "× mosquitto_sub", ratio(rates, MOSQUITTO_SUB), 1.0, false);
-        report.target("triggers per second", "× Paho with Jackson", ratio(rates, PAHO), 3.0, false);
-        report.bars("Triggers per second", "1/s", rates);
-        if (!bench.smoke()) {
-            race(bench, count, DEFAULT_IN_FLIGHT);
+        // Neither suits everybody: with few in flight a journal waits, and with many Mosquitto searches.
+        for (int inFlight : bench.smoke() ? List.of(IN_FLIGHT) : List.of(IN_FLIGHT, DEFAULT_IN_FLIGHT)) {
+            Map<String, Double> rates = race(bench, count, inFlight);
+            String what = "triggers per second, " + inFlight + " in flight";
+            Report report = bench.report();
+            report.target(what, "× mosquitto_sub", ratio(rates, MOSQUITTO_SUB), 1.0, false);
+            report.target(what, "× Paho with Jackson", ratio(rates, PAHO), 3.0, false);
+            report.bars("Triggers per second, " + inFlight + " in flight", "1/s", rates);
         }
     }
 
