@@ -26,14 +26,13 @@ import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.List;
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLException;
@@ -70,14 +69,14 @@ final class MqttConnection {
     private final Disposable inbound;
     private final Consumer<Inbound> messages;
     private final Scheduler lane;
-    private final Queue<Inbound> waiting = new ConcurrentLinkedQueue<>();
-    private final AtomicInteger arrivals = new AtomicInteger();
+
+    /** What arrived and was not handed on. */
+    private final Pile waiting = new Pile();
+
     private final AtomicInteger unreliable = new AtomicInteger();
 
     /** Whose acknowledgement is to be sent. */
-    private final Queue<Inbound> confirmed = new ConcurrentLinkedQueue<>();
-
-    private final AtomicInteger confirmations = new AtomicInteger();
+    private final Pile confirmed = new Pile();
 
     /** The one on which messages arrive; known as soon as one has arrived. */
     private volatile @Nullable Executor loop;
@@ -108,25 +107,21 @@ final class MqttConnection {
         if (loop == null) {
             loop = Loops.current();
         }
-        if (message.hasRoom()) {
-            waiting.add(message);
-            if (arrivals.getAndIncrement() == 0) {
-                lane.schedule(this::handOn);
-            }
+        if (message.hasRoom() && waiting.put(message)) {
+            lane.schedule(this::handOn);
         }
     }
 
     /** On the lane. What is left when nobody listens any more the broker delivers again. */
     private void handOn() {
-        int seen = arrivals.get();
-        while (seen != 0) {
-            for (Inbound message = waiting.poll(); message != null; message = waiting.poll()) {
-                message.makeRoom();
-                if (!inbound.isDisposed()) {
-                    messages.accept(message);
-                }
+        Inbound message = waiting.take();
+        while (message != null) {
+            Inbound next = message.next();
+            message.makeRoom();
+            if (!inbound.isDisposed()) {
+                messages.accept(message);
             }
-            seen = arrivals.addAndGet(-seen);
+            message = next;
         }
     }
 
@@ -140,26 +135,23 @@ final class MqttConnection {
             message.confirm();
             return;
         }
-        confirmed.add(message);
-        if (confirmations.getAndIncrement() == 0) {
+        if (confirmed.put(message)) {
             try {
                 known.execute(this::confirm);
             } catch (RejectedExecutionException gone) {
                 // The threads of its connection have ended, so there is nobody left to be told.
                 log.debug("Acknowledged after the end of its connection: {}", message.publish.getTopic());
-                confirmed.clear();
-                confirmations.set(0);
+                confirmed.take();
             }
         }
     }
 
     private void confirm() {
-        int seen = confirmations.get();
-        while (seen != 0) {
-            for (Inbound message = confirmed.poll(); message != null; message = confirmed.poll()) {
-                message.confirm();
-            }
-            seen = confirmations.addAndGet(-seen);
+        Inbound message = confirmed.take();
+        while (message != null) {
+            Inbound next = message.next();
+            message.confirm();
+            message = next;
         }
     }
 
@@ -370,13 +362,55 @@ final class MqttConnection {
         return cause.getMessage() == null ? cause.getClass().getSimpleName() : cause.getMessage();
     }
 
+    /**
+     * Messages that some threads put down, and another one takes away all at once. It is their chain itself: most connections
+     * are idle, and there may be thousands.
+     */
+    private static final class Pile extends AtomicReference<@Nullable Inbound> {
+
+        /** Tells whether it was empty: then somebody must be told to take them away. */
+        boolean put(Inbound message) {
+            while (true) {
+                Inbound top = get();
+                message.next = top;
+                if (compareAndSet(top, message)) {
+                    return top == null;
+                }
+            }
+        }
+
+        /** Takes all away and returns the first; the others are behind it in the order in which they came. */
+        @Nullable
+        Inbound take() {
+            Inbound first = null;
+            Inbound message = getAndSet(null);
+            while (message != null) {
+                Inbound before = message.next;
+                message.next = first;
+                first = message;
+                message = before;
+            }
+            return first;
+        }
+    }
+
     /** A message as it came; the flag is whether it was acknowledged. To run it is to acknowledge it. */
     final class Inbound extends AtomicBoolean implements Runnable {
 
         private final transient Mqtt3Publish publish;
 
+        /** In the pile, or in what was taken from it. */
+        private transient @Nullable Inbound next;
+
         private Inbound(Mqtt3Publish publish) {
             this.publish = publish;
+        }
+
+        /** The one behind this, which then is in no pile: it may go to the other one at once. */
+        private @Nullable Inbound next() {
+            Inbound behind = next;
+            next = null;
+            return behind;
         }
 
         String topic() {
