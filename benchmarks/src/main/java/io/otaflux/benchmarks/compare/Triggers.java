@@ -20,7 +20,7 @@ final class Triggers implements Scenario {
     private static final int DEFAULT_IN_FLIGHT = 20;
 
     /** Enough for the compilers to have done with the first ones. */
-    private static final int REPETITIONS = 10;
+    private static final int REPETITIONS = 16;
 
     private static final List<String> OPTIONS = List.of("-Xms1g", "-Xmx1g", "-XX:+UseSerialGC");
 
@@ -94,21 +94,13 @@ final class Triggers implements Scenario {
 
     /** Every repetition has a session of its own, which is filled before the process begins. */
     private Contestant draining(String name, int port, int count, Drain drain) {
-        return new Contestant() {
-            @Override
-            public String name() {
-                return name;
-            }
-
-            @Override
-            public List<Sample> round(int repetitions) throws Exception {
-                String round = name + "-" + ++rounds + "-";
-                List<String> sessions =
-                        IntStream.range(0, repetitions).mapToObj(i -> round + i).toList();
-                Pushes.queue(port, count, sessions);
-                return drain.of(sessions).round(repetitions);
-            }
-        };
+        return Contestant.of(name, repetitions -> {
+            String round = name + "-" + ++rounds + "-";
+            List<String> sessions =
+                    IntStream.range(0, repetitions).mapToObj(i -> round + i).toList();
+            Pushes.queue(port, count, sessions);
+            return drain.of(sessions).round(repetitions);
+        });
     }
 
     private static Contestant ours(Mosquitto broker, int count, Path disk, List<String> sessions) {
@@ -126,28 +118,17 @@ final class Triggers implements Scenario {
 
     /** Each repetition is a process of its own. */
     private static Contestant theirs(Mosquitto broker, int count, List<String> sessions) {
-        return new Contestant() {
-            @Override
-            public String name() {
-                return MOSQUITTO_SUB;
+        return Contestant.of(MOSQUITTO_SUB, repetitions -> {
+            List<Sample> samples = new ArrayList<>();
+            for (String session : sessions) {
+                samples.addAll(Contestant.shell(
+                                MOSQUITTO_SUB,
+                                "mosquitto_sub -h 127.0.0.1 -p %d -c -i '%s' -q 1 -t '%s' -C %d >/dev/null"
+                                        .formatted(
+                                                broker.port(), Pushes.clientIdentifier(session), Pushes.FILTER, count))
+                        .round(1));
             }
-
-            @Override
-            public List<Sample> round(int repetitions) throws Exception {
-                List<Sample> samples = new ArrayList<>();
-                for (String session : sessions) {
-                    samples.addAll(Contestant.shell(
-                                    MOSQUITTO_SUB,
-                                    "mosquitto_sub -h 127.0.0.1 -p %d -c -i '%s' -q 1 -t '%s' -C %d >/dev/null"
-                                            .formatted(
-                                                    broker.port(),
-                                                    Pushes.clientIdentifier(session),
-                                                    Pushes.FILTER,
-                                                    count))
-                            .round(1));
-                }
-                return samples;
-            }
-        };
+            return samples;
+        });
     }
 }
