@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Buffers are few and are used over and over: reads of megabytes cost a third less processor time than those of
  * kilobytes, but Netty's allocators keep no buffer of that size and would take it from the system, fill it with zeros, and
  * give it back at each read; the adaptive one does so with everything above 16 KiB where the heap is of 512 MiB or less. Who
- * finds none of the larger ones left reads into a smaller one, and who finds none at all into one of the allocator's. So memory is bounded for any number of connections.
+ * finds none of the larger ones left reads into a smaller one, and who finds none at all into a small one of the allocator's.
+ * So the memory of the larger ones is bounded for any number of connections.
  */
 final class ReceiveBuffers extends DefaultMaxMessagesRecvByteBufAllocator {
 
