@@ -22,7 +22,7 @@ final class Triggers implements Scenario {
     /** Enough for the compilers to have done with the first ones. */
     private static final int REPETITIONS = 16;
 
-    private static final List<String> OPTIONS = List.of("-Xms1g", "-Xmx1g", "-XX:+UseSerialGC");
+    private static final List<String> OPTIONS = List.of("-Xms1g", "-Xmx1g", "-Xmn512m", "-XX:+UseSerialGC");
 
     private int rounds;
 
