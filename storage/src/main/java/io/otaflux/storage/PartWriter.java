@@ -71,10 +71,10 @@ final class PartWriter implements ArtifactStore.Writer {
 
     /**
      * How many bytes may be on their way from the source to the medium, if buffers stay as large as the latest ones: enough
-     * for one to arrive while another is hashed and written. Small buffers may be many, because asking for more costs a turn
-     * of the source's thread each time.
+     * for two of the largest to arrive while two are hashed and written, so that each side is woken half as often as there
+     * are buffers. Small buffers may be many, because asking for more costs a turn of the source's thread each time.
      */
-    private static final int WINDOW = 4 << 20;
+    private static final int WINDOW = 8 << 20;
 
     private static final int FEWEST_BUFFERS = 2;
     private static final int MOST_BUFFERS = 32;
