@@ -2,6 +2,8 @@ package io.otaflux;
 
 import java.net.URI;
 import java.util.Collection;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -69,13 +71,9 @@ public record Artifact(
     }
 
     static Optional<Digest> strongest(Collection<Digest> digests) {
-        Digest strongest = null;
-        for (Digest digest : digests) {
-            if (strongest == null || digest.algorithm().compareTo(strongest.algorithm()) > 0) {
-                strongest = digest;
-            }
-        }
-        return Optional.ofNullable(strongest);
+        return digests.isEmpty()
+                ? Optional.empty()
+                : Optional.of(Collections.max(digests, Comparator.comparing(Digest::algorithm)));
     }
 
     static Set<Digest.Algorithm> algorithms(Collection<Digest> digests) {

@@ -28,6 +28,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -388,16 +389,10 @@ public final class FileArtifactStore implements ArtifactStore {
     }
 
     private static Digest strongest(Collection<Digest> digests) {
-        Digest strongest = null;
-        for (Digest digest : digests) {
-            if (strongest == null || digest.algorithm().compareTo(strongest.algorithm()) > 0) {
-                strongest = digest;
-            }
-        }
-        if (strongest == null) {
+        if (digests.isEmpty()) {
             throw new IllegalArgumentException("digests: none (expected: at least one)");
         }
-        return strongest;
+        return Collections.max(digests, Comparator.comparing(Digest::algorithm));
     }
 
     @Override
