@@ -107,30 +107,21 @@ final class Start implements Scenario {
     }
 
     private static Contestant cold(String name, Path file, String script) {
-        return new Contestant() {
-            @Override
-            public String name() {
-                return name;
-            }
-
-            @Override
-            public List<Sample> round(int repetitions) throws Exception {
-                List<Sample> samples = new ArrayList<>();
-                for (int i = 0; i < repetitions; i++) {
-                    Files.deleteIfExists(file);
-                    samples.addAll(new Child(
-                                    name,
-                                    List.of(Program.PYTHON.path().toString(), "-c", MEASURE, "bash", "-c", script))
-                            .run(line -> Sample.parse(line).isPresent()).stream()
-                                    .flatMap(line -> Sample.parse(line).stream())
-                                    .toList());
-                    if (!Files.exists(file)) {
-                        throw new IOException(name + " left no file");
-                    }
+        return Contestant.of(name, repetitions -> {
+            List<Sample> samples = new ArrayList<>();
+            for (int i = 0; i < repetitions; i++) {
+                Files.deleteIfExists(file);
+                samples.addAll(
+                        new Child(name, List.of(Program.PYTHON.path().toString(), "-c", MEASURE, "bash", "-c", script))
+                                .run(line -> Sample.parse(line).isPresent()).stream()
+                                        .flatMap(line -> Sample.parse(line).stream())
+                                        .toList());
+                if (!Files.exists(file)) {
+                    throw new IOException(name + " left no file");
                 }
-                return samples;
             }
-        };
+            return samples;
+        });
     }
 
     /** The one of the checkout that this was built in. */
