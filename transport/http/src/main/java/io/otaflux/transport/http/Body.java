@@ -26,7 +26,8 @@ import reactor.util.context.Context;
  * <p>Reactor Netty releases a buffer when {@code onNext} returns, so each is retained before it is passed on. There is no
  * queue here: what is in flight is in Reactor Netty's queue, which it empties itself, or belongs to the subscriber.
  *
- * <p>Everything but {@link Receiver#request} and its two fields, and a look at whether it is over, happens on the connection's event loop.
+ * <p>Everything but {@link Receiver#request} and its two fields, and a look at whether it is over, happens on the connection's
+ * event loop.
  */
 final class Body extends Flux<ByteBuf> {
 

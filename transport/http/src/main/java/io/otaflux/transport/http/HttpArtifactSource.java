@@ -375,7 +375,7 @@ public final class HttpArtifactSource implements ArtifactSource {
 
         /**
          * How many bytes are read from the socket at once, at most. A connection gets small buffers at first and larger ones
-         * while its reads fill them. Defaults to 2 MiB, which costs a third less processor time than Netty's small buffers;
+         * while its reads fill them. Defaults to 2 MiB, which costs less processor time than Netty's small buffers;
          * take less for many downloads at once in little memory.
          *
          * <p>Buffers are of 64 KiB, of 128 KiB and of this size, and this source keeps them for the next read. Those of one

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * How much is read from a socket at once, and into what, for all connections of one source. Each begins with a small buffer.
  * When a read fills what it gets, the next one is given more; when reads have become small, less again.
  *
- * <p>Buffers are few and are used over and over: reads of megabytes cost a third less processor time than those of
+ * <p>Buffers are few and are used over and over: reads of megabytes cost less processor time than those of
  * kilobytes, but Netty's allocators keep no buffer of that size and would take it from the system, fill it with zeros, and
  * give it back at each read; the adaptive one does so with everything above 16 KiB where the heap is of 512 MiB or less. Who
  * finds none of the larger ones left reads into a smaller one, and who finds none at all into a small one of the allocator's.
