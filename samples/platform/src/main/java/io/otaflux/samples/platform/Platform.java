@@ -1,9 +1,12 @@
 package io.otaflux.samples.platform;
 
+import io.netty.channel.group.ChannelGroup;
+import io.netty.channel.group.DefaultChannelGroup;
 import io.netty.handler.codec.http.HttpHeaderNames;
 import io.netty.handler.codec.http.HttpHeaderValues;
 import io.netty.handler.codec.http.HttpResponseStatus;
 import io.netty.handler.codec.http.QueryStringDecoder;
+import io.netty.util.concurrent.ImmediateEventExecutor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -27,6 +30,7 @@ import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Scheduler;
 import reactor.core.scheduler.Schedulers;
 import reactor.netty.DisposableServer;
+import reactor.netty.FutureMono;
 import reactor.netty.http.server.HttpServer;
 import reactor.netty.resources.LoopResources;
 
@@ -123,6 +127,10 @@ public final class Platform implements AutoCloseable {
 
             LoopResources loops = LoopResources.create("platform-http", 2, true);
             running.push(() -> loops.disposeLater(Duration.ZERO, SHUTDOWN).block(SHUTDOWN));
+            // An event loop that ends without a quiet period can miss to close its connections (Netty 4.2.18).
+            ChannelGroup connections = new DefaultChannelGroup(ImmediateEventExecutor.INSTANCE, true);
+            running.push(() ->
+                    FutureMono.deferFuture(connections::close).onErrorComplete().block(SHUTDOWN));
             this.files = new FileServer(artifacts, urls, this::now, Schedulers.boundedElastic());
             Access access = Access.of(token, settings.host, settings.downloadBase);
             RestApi api = new RestApi(operations, artifacts, access);
@@ -133,6 +141,7 @@ public final class Platform implements AutoCloseable {
                     .port(settings.httpPort)
                     .runOn(loops)
                     .idleTimeout(IDLE)
+                    .doOnChannelInit((observer, channel, remote) -> connections.add(channel))
                     .handle((request, response) -> Mono.defer(() -> {
                                 if (!isWellFormed(request.uri())) {
                                     return response.status(HttpResponseStatus.BAD_REQUEST)

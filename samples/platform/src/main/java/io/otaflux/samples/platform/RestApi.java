@@ -30,6 +30,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.netty.channel.AbortedException;
 import reactor.netty.http.server.HttpServerRequest;
 import reactor.netty.http.server.HttpServerResponse;
 
@@ -292,7 +293,8 @@ final class RestApi {
                         refused -> call.refuse(
                                 refused.reason().httpStatus(), refused.reason().name(), refused.getMessage()))
                 .onErrorResume(error -> {
-                    if (response.hasSentHeaders()) {
+                    if (response.hasSentHeaders() || error instanceof AbortedException) {
+                        // Too late for an answer, or nobody is there any more who would read it.
                         return Mono.error(error);
                     }
                     log.error("{} {} failed", request.method(), call.path, error);

@@ -9,7 +9,10 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.SocketException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -18,10 +21,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
@@ -73,6 +80,49 @@ class PlatformLifeTest {
                 device.inform("default", "2");
                 assertThat(platform.jobEnd("j1").block(PATIENCE).tasks()).containsEntry(TaskStatus.SUCCEEDED, 1);
             }
+        }
+    }
+
+    @Test
+    void whoFollowsEventsIsToldThatThePlatformHasGone() throws Exception {
+        ExecutorService others = Executors.newCachedThreadPool();
+        for (int i = 0; i < 5; i++) {
+            List<Socket> followers = new ArrayList<>();
+            try (Platform platform =
+                    Platform.builder().dataDirectory(directory.resolve("data")).start()) {
+                String head = " HTTP/1.1\r\nHost: 127.0.0.1:" + platform.httpPort() + "\r\nAuthorization: Bearer "
+                        + platform.token() + "\r\n\r\n";
+                for (int k = 0; k < 6; k++) {
+                    Socket follower = new Socket("127.0.0.1", platform.httpPort());
+                    followers.add(follower);
+                    follower.getOutputStream().write(("GET /api/v1/events" + head).getBytes(StandardCharsets.UTF_8));
+                    assertThat(follower.getInputStream().read()).isEqualTo('H');
+                    // An event loop that has something to do when it is told to end ends in another way.
+                    others.execute(() -> askUntilItHasGone(platform.httpPort(), "GET /nothing" + head));
+                }
+            }
+            for (Socket follower : followers) {
+                follower.setSoTimeout((int) PATIENCE.toMillis());
+                try (follower) {
+                    follower.getInputStream().transferTo(OutputStream.nullOutputStream());
+                } catch (SocketException reset) {
+                    // Says it as well.
+                }
+            }
+        }
+        others.shutdown();
+        assertThat(others.awaitTermination(PATIENCE.toSeconds(), TimeUnit.SECONDS))
+                .isTrue();
+    }
+
+    private static void askUntilItHasGone(int port, String request) {
+        try (Socket socket = new Socket("127.0.0.1", port)) {
+            byte[] answer = new byte[4096];
+            do {
+                socket.getOutputStream().write(request.getBytes(StandardCharsets.UTF_8));
+            } while (socket.getInputStream().read(answer) >= 0);
+        } catch (IOException gone) {
+            // As it should be.
         }
     }
 

@@ -3,6 +3,8 @@ package io.otaflux.transport.http;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.ChannelOption;
+import io.netty.channel.group.ChannelGroup;
+import io.netty.channel.group.DefaultChannelGroup;
 import io.netty.handler.codec.http.DefaultHttpHeaders;
 import io.netty.handler.codec.http.HttpHeaderNames;
 import io.netty.handler.codec.http.HttpHeaderValues;
@@ -11,6 +13,7 @@ import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslContextBuilder;
 import io.netty.resolver.AddressResolverGroup;
 import io.netty.resolver.NoopAddressResolverGroup;
+import io.netty.util.concurrent.ImmediateEventExecutor;
 import io.otaflux.ArtifactSource;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.SourceException;
@@ -41,6 +44,7 @@ import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Schedulers;
 import reactor.netty.Connection;
+import reactor.netty.FutureMono;
 import reactor.netty.NettyPipeline;
 import reactor.netty.http.client.HttpClient;
 import reactor.netty.http.client.HttpClientResponse;
@@ -90,6 +94,9 @@ public final class HttpArtifactSource implements ArtifactSource {
     private final HttpClient client;
     private final Mono<HttpClient> secureClient;
     private final ConnectionProvider connections;
+    /** Those in use as well, which the provider leaves alone, as an event loop may that ends without a quiet period. */
+    private final ChannelGroup channels = new DefaultChannelGroup(ImmediateEventExecutor.INSTANCE, true);
+
     private final LoopResources loops;
     private final boolean ownLoops;
     private final Locations locations;
@@ -154,6 +161,7 @@ public final class HttpArtifactSource implements ArtifactSource {
                         ChannelOption.ALLOCATOR,
                         builder.allocator == null ? ByteBufAllocator.DEFAULT : builder.allocator)
                 .doOnChannelInit((observer, channel, remote) -> {
+                    channels.add(channel);
                     channel.pipeline()
                             .addAfter(NettyPipeline.HttpCodec, "otaflux.discretion", new Discretion())
                             .addAfter(NettyPipeline.HttpCodec, "otaflux.answer", new AnswerGuard(firstByteTimeout));
@@ -195,7 +203,10 @@ public final class HttpArtifactSource implements ArtifactSource {
             if (resolver != null && resolver != NoopAddressResolverGroup.INSTANCE) {
                 resolver.close();
             }
-            return connections.disposeLater().then(loopsClosed);
+            return connections
+                    .disposeLater()
+                    .then(FutureMono.deferFuture(channels::close))
+                    .then(loopsClosed);
         });
     }
 

@@ -13,13 +13,17 @@ import io.otaflux.ArtifactSource.Request;
 import io.otaflux.OtaException;
 import io.otaflux.OtaException.Reason;
 import io.otaflux.testkit.FaultServer;
+import io.otaflux.testkit.FaultServer.Fault;
 import java.net.URI;
 import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.List;
 import java.util.ServiceLoader;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import reactor.core.Disposable;
@@ -115,6 +119,34 @@ class HttpArtifactSourceTest {
             source.close().block(PATIENCE);
 
             assertThat(given.isDisposed()).isFalse();
+        }
+        given.disposeLater(Duration.ZERO, PATIENCE).block(PATIENCE);
+    }
+
+    @Test
+    void closingEndsTransfersThatAreOnTheirWay() throws Exception {
+        LoopResources given = LoopResources.create("given-loops", 1, true);
+        HttpArtifactSource source =
+                Asking.local().allowHttp(true).loopResources(given).build();
+        Semaphore begun = new Semaphore(0);
+        try (FaultServer server =
+                new FaultServer().afterwards(FaultServer.ok("0123456789").at(5, Fault.freeze()))) {
+            CompletableFuture<List<Reason>> ends = Flux.range(0, 3)
+                    .flatMap(i -> source.read(
+                                    whole(server.uri("/a"), 10),
+                                    content -> Asking.collect(content.bytes().doOnNext(bytes -> begun.release())))
+                            .then(Mono.<Reason>empty())
+                            .onErrorResume(OtaException.class, failure -> Mono.just(failure.reason())))
+                    .collectList()
+                    .toFuture();
+            assertThat(begun.tryAcquire(3, 30, TimeUnit.SECONDS)).isTrue();
+
+            source.close().block(PATIENCE);
+
+            assertThat(ends.get(30, TimeUnit.SECONDS))
+                    .containsOnly(Reason.CONNECTION_LOST)
+                    .hasSize(3);
+            Awaitility.await().atMost(PATIENCE).until(() -> server.openConnections() == 0);
         }
         given.disposeLater(Duration.ZERO, PATIENCE).block(PATIENCE);
     }
