@@ -89,6 +89,9 @@ public final class HttpArtifactSource implements ArtifactSource {
     /** How much the receive buffers of one size may take together, in a process of any size. */
     private static final long MAX_ROOM = 16 << 20;
 
+    /** What is read over TLS is decrypted into as much memory again, and both should stay in the processor's cache. */
+    private static final int MOST_UNDER_TLS = 512 * 1024;
+
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(5);
 
     private final HttpClient client;
@@ -122,11 +125,13 @@ public final class HttpArtifactSource implements ArtifactSource {
         client = builder.customizer.apply(plain);
         Duration handshakeTimeout = builder.connectTimeout;
         UnaryOperator<HttpClient> customizer = builder.customizer;
+        ReceiveBuffers secureBuffers = builder.receiveBuffers(MOST_UNDER_TLS);
         secureClient = builder.tls()
-                .map(tls -> customizer.apply(plain.secure(SslProvider.builder()
-                        .sslContext(tls)
-                        .handshakeTimeout(handshakeTimeout)
-                        .build())))
+                .map(tls -> customizer.apply(plain.option(ChannelOption.RECVBUF_ALLOCATOR, secureBuffers)
+                        .secure(SslProvider.builder()
+                                .sslContext(tls)
+                                .handshakeTimeout(handshakeTimeout)
+                                .build())))
                 .cache();
     }
 
@@ -156,7 +161,7 @@ public final class HttpArtifactSource implements ArtifactSource {
                 .disableRetry(true)
                 .httpResponseDecoder(spec -> spec.maxChunkSize(Integer.MAX_VALUE))
                 .option(ChannelOption.CONNECT_TIMEOUT_MILLIS, connectMillis)
-                .option(ChannelOption.RECVBUF_ALLOCATOR, builder.receiveBuffers())
+                .option(ChannelOption.RECVBUF_ALLOCATOR, builder.receiveBuffers(Integer.MAX_VALUE))
                 .option(
                         ChannelOption.ALLOCATOR,
                         builder.allocator == null ? ByteBufAllocator.DEFAULT : builder.allocator)
@@ -387,11 +392,11 @@ public final class HttpArtifactSource implements ArtifactSource {
         /**
          * How many bytes are read from the socket at once, at most. A connection gets small buffers at first and larger ones
          * while its reads fill them. Defaults to 2 MiB, which costs less processor time than Netty's small buffers;
-         * take less for many downloads at once in little memory.
+         * take less for many downloads at once in little memory. Over TLS it is never more than 512 KiB.
          *
-         * <p>Buffers are of 64 KiB, of 128 KiB and of this size, and this source keeps them for the next read. Those of one
-         * size take an eighth of the heap's maximum together, at most 16 MiB, but four there are in any case. A download that
-         * finds none left of its size reads less at once.
+         * <p>Buffers are of 64 KiB, of 128 KiB and of this size, and this source keeps them for the next read, those for TLS
+         * apart. Those of one size take an eighth of the heap's maximum together, at most 16 MiB, but four there are in any
+         * case. A download that finds none left of its size reads less at once.
          */
         public Builder receiveBufferSize(int receiveBufferSize) {
             if (receiveBufferSize < 1_024) {
@@ -556,9 +561,9 @@ public final class HttpArtifactSource implements ArtifactSource {
             return new HttpArtifactSource(this);
         }
 
-        private ReceiveBuffers receiveBuffers() {
+        private ReceiveBuffers receiveBuffers(int most) {
             long room = Math.min(MAX_ROOM, Runtime.getRuntime().maxMemory() / 8);
-            return new ReceiveBuffers(receiveBufferSize, allocator == null ? room : 0);
+            return new ReceiveBuffers(Math.min(receiveBufferSize, most), allocator == null ? room : 0);
         }
 
         private Mono<SslContext> tls() {
