@@ -3,12 +3,16 @@ package io.otaflux.transport.http;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelOption;
 import io.netty.channel.RecvByteBufAllocator;
 import io.otaflux.testkit.BufferLedger;
+import java.net.URI;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import reactor.netty.http.client.HttpClient;
 
 class ReceiveBuffersTest {
 
@@ -30,6 +34,37 @@ class ReceiveBuffersTest {
         assertThat(read(ReceiveBuffers.MEDIUM)).isEqualTo(ReceiveBuffers.MEDIUM);
         assertThat(read(LARGE)).isEqualTo(LARGE);
         assertThat(read(LARGE)).as("it is not asked for more").isEqualTo(LARGE);
+    }
+
+    @Test
+    void overTlsReadsDoNotGrowBeyond512KiB() {
+        List<HttpClient> clients = new ArrayList<>();
+        HttpArtifactSource source = Asking.local()
+                .client(client -> {
+                    clients.add(client);
+                    return client;
+                })
+                .build();
+        // Nobody listens there: it is asked for the client only.
+        Asking.failure(source, Asking.whole(URI.create("https://127.0.0.1:1/a"), 1));
+        source.close().block(Asking.PATIENCE);
+
+        assertThat(clients)
+                .extracting(ReceiveBuffersTest::largestRead)
+                .as("plain, and over TLS")
+                .containsExactly(2 << 20, 512 << 10);
+    }
+
+    private static int largestRead(HttpClient client) {
+        ReceiveBuffers allocator =
+                (ReceiveBuffers) client.configuration().options().get(ChannelOption.RECVBUF_ALLOCATOR);
+        RecvByteBufAllocator.ExtendedHandle handle =
+                Objects.requireNonNull(allocator).newHandle();
+        for (int i = 0; i < 10; i++) {
+            handle.attemptedBytesRead(handle.guess());
+            handle.lastBytesRead(handle.guess());
+        }
+        return handle.guess();
     }
 
     @Test
